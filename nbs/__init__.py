@@ -1,0 +1,1 @@
+"The chapters; setup.py installs them as the package data of gpt_scratch.chapters."
