@@ -1,0 +1,158 @@
+"The repository agrees with itself: exports, clean notebooks, one version, one owner, one map of the chapters."
+import ast, json, os, re, shutil, subprocess, sys
+from collections import Counter
+from configparser import ConfigParser
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("nbdev", reason="these tests need the dev extra: pip install -e '.[dev]'")
+import yaml
+from nbdev.process import first_code_ln
+
+ROOT = Path(__file__).parents[1]
+NBS = sorted(p for p in (ROOT/"nbs").rglob("*.ipynb") if not any(part[0] in "._" for part in p.relative_to(ROOT).parts))
+DIRECTIVES = set("""default_exp export exports exporti hide hide_input hide_output hide_line eval notest slow cuda label echo output include
+    code-fold code-summary fig-cap fig-alt fig-align fig-width fig-height tbl-cap exercise solution""".split())
+settings = ConfigParser(delimiters=["="])
+settings.read(ROOT/"settings.ini", encoding="utf-8")
+CFG = settings["DEFAULT"]
+
+notebooks = pytest.mark.parametrize("path", NBS, ids=lambda path: path.relative_to(ROOT/"nbs").with_suffix("").as_posix())
+
+
+def cells(path): return json.loads(path.read_text(encoding="utf-8"))["cells"]
+def source(cell): return "".join(cell["source"])
+def read(name): return (ROOT/name).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def copy(tmp_path_factory):
+    "What nbdev works on, in another place, without any generated module."
+    root = tmp_path_factory.mktemp("copy")
+    for name in ("settings.ini", "pyproject.toml"): shutil.copy(ROOT/name, root)
+    for name in ("nbs", "gpt_scratch"):
+        shutil.copytree(ROOT/name, root/name, ignore=shutil.ignore_patterns(".*", "_proc", "_docs", "__pycache__", "weights"))
+    for p in (root/"gpt_scratch").rglob("*.py"): p.unlink()
+    return root
+
+
+def nbdev(command, root):
+    "Run one of nbdev's commands in `root`."
+    env = {k: v for k, v in os.environ.items() if k != "IN_TEST"}
+    code = f"from nbdev.{command[0]} import {command[1]}; {command[1]}.__wrapped__()"
+    subprocess.run([sys.executable, "-c", code], cwd=root, env=env, check=True, capture_output=True)
+
+
+def test_exports_are_in_sync(copy):
+    nbdev(("doclinks", "nbdev_export"), copy)
+    def modules(root): return {p.relative_to(root).as_posix(): p.read_text(encoding="utf-8") for p in (root/"gpt_scratch").rglob("*.py")}
+    fresh, ours = modules(copy), modules(ROOT)
+    assert sorted(fresh) == sorted(ours), "run nbdev_export; a module without a notebook must go"
+    assert [name for name in fresh if fresh[name] != ours[name]] == [], "run nbdev_export"
+    assert (copy/"pyproject.toml").read_text(encoding="utf-8") == read("pyproject.toml"), "run nbdev_export"
+
+
+def test_notebooks_are_clean(copy):
+    nbdev(("clean", "nbdev_clean"), copy)
+    assert [p.name for p in NBS if (copy/p.relative_to(ROOT)).read_bytes() != p.read_bytes()] == [], "run nbdev_clean"
+
+
+@notebooks
+def test_anatomy(path):
+    "A title and a summary alone in the first cell; every cell with an id of its own; the export cell at the end."
+    all_cells = cells(path)
+    ids = [c.get("id") for c in all_cells]
+    assert all(ids) and len(set(ids)) == len(ids)
+    first = source(all_cells[0]).strip()
+    assert all_cells[0]["cell_type"] == "markdown" and re.fullmatch(r"# [^\n]+\n\n?> [^\n]+(\n+(- [\w-]+: [^\n]+\n?)+)?", first), f"first cell:\n{first}"
+    if any(source(c).startswith("#| default_exp") for c in all_cells):
+        assert "nbdev_export()" in source(all_cells[-1]) and source(all_cells[-1]).startswith("#| hide")
+
+
+@notebooks
+def test_directives_count(path):
+    "nbdev ignores a directive that is misspelt or comes after code, without a word."
+    for cell in cells(path):
+        if cell["cell_type"] != "code": continue
+        lines = source(cell).splitlines()
+        top = first_code_ln(lines)
+        for i, line in enumerate(lines):
+            if not re.match(r"\s*#\s*\|", line): continue
+            name = re.sub(r"^\s*#\s*\|\s*", "", line).split()[0].rstrip(":")
+            assert name in DIRECTIVES, f"{line!r} is no directive"
+            assert top is None or i < top, f"{line!r} comes after code"
+
+
+@notebooks
+def test_imports_have_a_cell_of_their_own(path):
+    "The site build runs every cell that imports, alone: other code beside an import would break there."
+    for cell in cells(path):
+        text = source(cell)
+        if cell["cell_type"] != "code" or "nbdev_export()" in text or re.search(r"(?m)^#\|\s*(exports?\b|eval: false)", text): continue
+        try: body = ast.parse(text).body
+        except SyntaxError: continue
+        kinds = {isinstance(node, (ast.Import, ast.ImportFrom)) for node in body}
+        nested = any(isinstance(n, (ast.Import, ast.ImportFrom)) for node in body for n in ast.walk(node) if n is not node)
+        assert kinds != {True, False} and not nested, f"imports and other code in one cell:\n{text}"
+
+
+@notebooks
+def test_outputs(path):
+    "Saved outputs carry no error, no warning, no widget and no path of a machine."
+    for cell in cells(path):
+        for output in cell.get("outputs", []):
+            assert output["output_type"] != "error" and output.get("name") != "stderr", f"{source(cell)}\n{output}"
+            assert not any("widget" in mime for mime in output.get("data", {})), source(cell)
+            assert not re.search(r"/(root|home|tmp|Users)/\w", json.dumps(output)), f"a path of this machine in the output of\n{source(cell)}"
+
+
+def tracked():
+    "Every text file that git knows, with its content."
+    if not (ROOT/".git").exists(): pytest.skip("not a git checkout")
+    names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")
+    for name in filter(None, names):
+        try: yield name, read(name)
+        except UnicodeDecodeError: pass
+
+
+def test_nothing_of_a_machine_or_a_draft():
+    "No path of somebody's machine, no note to self, no emoji."
+    bad = re.compile(r"/(?:root|home|work|Users)/\w|\b(?:TO" r"DO|FIX" r"ME|XX" r"X)\b|[\U0001F300-\U0001FAFF]|(?-i:^(?:<{7}|>{7}) )", re.M)
+    found = [f"{name}: {m[0]}" for name, text in tracked() for m in bad.finditer(re.sub(r"[A-Za-z0-9+/=]{200,}", "", text))]
+    assert found == []
+
+
+def test_one_version():
+    version = CFG["version"]
+    assert f'__version__ = "{version}"' in read("gpt_scratch/__init__.py")
+    assert re.search(r"^## (\S+)", read("CHANGELOG.md"), re.M)[1] == version
+
+
+def test_one_owner():
+    "Links to the repository and the site, wherever they stand, use the owner that settings.ini names."
+    hosts = re.compile(r"https://github\.com/([\w-]+)/" + CFG["repo"] + r"\b|https://([\w-]+)\.github\.io/" + CFG["repo"]
+        + r"\b|(?:colab\.research\.google\.com|kaggle\.com)/[^\s)\"]*github/([\w-]+)/" + CFG["repo"])
+    owners = {(name, owner) for name, text in tracked() for m in hosts.finditer(text) for owner in m.groups() if owner}
+    assert {(name, owner) for name, owner in owners if owner != CFG["user"]} == set()
+    assert any(name == "README.md" for name, _ in owners)
+
+
+def test_sidebar_lists_every_notebook_once():
+    def hrefs(entry):
+        if isinstance(entry, str): return [entry]
+        return [h for h in [entry.get("href")] if h] + [h for e in entry.get("contents", []) for h in hrefs(e)]
+    site = yaml.safe_load(read("_quarto.yml"))["website"]
+    listed = Counter(h for entry in site["sidebar"]["contents"] for h in hrefs(entry))
+    assert listed == Counter(p.relative_to(ROOT/"nbs").as_posix() for p in NBS)
+
+
+@pytest.mark.parametrize("heading", ["## Install and run", "## The chapters"])
+def test_readme_and_home_page_agree(heading):
+    "The same words in README.md and on the home page; only where a link leads may differ."
+    def section(text):
+        found = re.search(rf"^{heading}\n(.*?)(?=^## |\Z)", text, re.M | re.S)
+        assert found, f"no section {heading!r}"
+        return re.sub(r"\]\([^)]*\)", "]", re.sub(r"\n{2,}", "\n\n", found[1].strip()))
+    home = "\n\n".join(source(c) for c in cells(ROOT/"nbs/index.ipynb") if c["cell_type"] == "markdown")
+    assert section(read("README.md")) == section(home)
