@@ -1,0 +1,31 @@
+"""Check the installed package, away from the repository: import every module; with --chapters, run every chapter that the wheel carries."""
+import importlib, json, os, pkgutil, re, sys, time
+from importlib.metadata import version
+from importlib.resources import files
+
+import gpt_scratch
+
+SKIPPED = re.compile(r"(?m)\A(?:#\|.*\n)*#\| *(?:eval: *false|notest|slow|cuda)\b|nbdev_export\(")
+
+
+def chapters():
+    "Run the chapters' cells in IPython, as nbdev_test would."
+    os.environ["MPLBACKEND"] = "Agg"
+    from IPython.core.interactiveshell import InteractiveShell
+    shell = InteractiveShell.instance()
+    for path in sorted(files("gpt_scratch.chapters").iterdir(), key=lambda path: path.name):
+        if path.suffix != ".ipynb": continue
+        start = time.time()
+        shell.reset()
+        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+            source = "".join(cell["source"])
+            if cell["cell_type"] == "code" and not SKIPPED.search(source): shell.run_cell(source).raise_error()
+        print(f"{time.time() - start:6.1f} s  {path.name}", flush=True)
+
+
+if __name__ == "__main__":
+    assert "site-packages" in gpt_scratch.__file__, gpt_scratch.__file__
+    modules = [m.name for m in pkgutil.walk_packages(gpt_scratch.__path__, "gpt_scratch.")]
+    for name in modules: importlib.import_module(name)
+    print(f"gpt_scratch {gpt_scratch.__version__} with fastcore {version('fastcore')}: {len(modules)} modules imported")
+    if "--chapters" in sys.argv: chapters()
