@@ -49,7 +49,7 @@ def encode_file(
     dtype = np.uint16 if tokenizer.vocab_size<=2**16 else np.int32
     temporary = Path(f"{out}.tmp-{os.getpid()}")
     try:
-        with open(path, encoding="utf-8", newline="") as text, open(temporary, "wb") as binary:
+        with open(path, encoding="utf-8-sig") as text, open(temporary, "wb") as binary:
             while piece := text.read(chunk): binary.write(np.array(tokenizer.encode(piece), dtype).tobytes())
         temporary.replace(out)
     finally: temporary.unlink(missing_ok=True)
