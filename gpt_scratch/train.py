@@ -127,7 +127,7 @@ def estimate_loss(
     "The loss over non-overlapping windows of block_size, each predicted token counted once."
     if len(ids)<2: raise ValueError(f"the text has {len(ids)} ids; at least 2 are needed to predict one from the other")
     T,device,training = model.config.block_size,model.lm_head.weight.device,model.training
-    starts = torch.arange(0, len(ids)-T, T)
+    starts = torch.arange(0, max(0, len(ids)-T), T)
     rest = ids[len(starts)*T:][None] # what is left is a shorter window
     if eval_iters and eval_iters*batch_size<len(starts): starts,rest = starts[torch.linspace(0, len(starts)-1, eval_iters*batch_size).long()],rest[:,:0]
     model.eval()
