@@ -16,6 +16,7 @@ import safetensors.torch,torch
 from safetensors import safe_open
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
+import gpt_scratch.generate # gives the models that we load their `generate`
 from ..model import GPTConfig,GPTLanguageModel
 from ..tokenizer import CharTokenizer,load_tokenizer
 
