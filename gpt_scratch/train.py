@@ -408,10 +408,14 @@ def start_run(
     sizes,settings = make_configs(PRESETS[preset]|options, GPTConfig(), TrainConfig())
     if out and out.exists() and (not out.is_dir() or any(out.iterdir())): raise ValueError(f"{out} already holds something; choose another folder, or resume the run in it")
     if out: out.mkdir(parents=True, exist_ok=True)
-    tokenizer,ids = load_text(text, folder=out)
+    try:
+        tokenizer,ids = load_text(text, folder=out)
+        need = math.ceil(max((sizes.block_size+1)/(1-settings.val_fraction), 2/settings.val_fraction))
+        if len(ids)<need: raise ValueError(f"the text has {len(ids):,} tokens; block_size {sizes.block_size} needs at least {need:,}: give more text or a smaller block_size" + (" (for a file, pass a Path)" if isinstance(text, str) and len(text)<200 else ""))
+    except ValueError: # leave nothing that would block the next try
+        if out: (out/"ids.bin").unlink(missing_ok=True); out.rmdir()
+        raise
     sizes = GPTConfig(**asdict(sizes)|{"vocab_size":tokenizer.vocab_size})
-    need = math.ceil((sizes.block_size+1)/(1-settings.val_fraction))
-    if len(ids)<need: raise ValueError(f"the text has {len(ids):,} tokens; block_size {sizes.block_size} needs at least {need:,}: give more text or a smaller block_size" + (" (for a file, pass a Path)" if isinstance(text, str) and len(text)<200 else ""))
     torch.manual_seed(settings.seed)
     return Run(GPTLanguageModel(sizes).to(device), tokenizer, ids, settings, out)
 
