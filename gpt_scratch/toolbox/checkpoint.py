@@ -21,20 +21,17 @@ from ..model import GPTConfig,GPTLanguageModel
 from ..tokenizer import CharTokenizer,load_tokenizer
 
 # %% auto #0
-__all__ = ['RESTORE', 'FORMAT', 'CONFIG', 'MODEL', 'TOKENIZER', 'STATE', 'TENSORS', 'CARD', 'MANIFEST', 'CheckpointError',
-           'to_json', 'seal', 'reading', 'unseal', 'write_synced', 'sync_folder', 'not_written', 'remove', 'whole',
-           'write_file', 'Unfilled', 'blueprint', 'check_savable', 'to_bytes', 'fingerprint', 'pack', 'save_checkpoint',
-           'check_names', 'read_manifest', 'check_fields', 'read_config', 'read_header', 'compare', 'check_header',
-           'verify_checkpoint', 'load_tensors', 'load_folder', 'load_trainer', 'steps', 'is_valid', 'latest_checkpoint',
-           'write_best', 'read_best', 'prune_checkpoints', 'is_running', 'remove_leftovers', 'shipped_folder',
-           'shipped_models', 'best_checkpoint', 'find_checkpoint', 'load_checkpoint']
+__all__ = ['RESTORE', 'FORMAT', 'CONFIG', 'MODEL', 'TOKENIZER', 'STATE', 'TENSORS', 'CARD', 'MANIFEST', 'CheckpointError', 'seal',
+           'reading', 'unseal', 'write_file', 'blueprint', 'save_checkpoint', 'read_config', 'verify_checkpoint',
+           'load_trainer', 'steps', 'latest_checkpoint', 'write_best', 'read_best', 'prune_checkpoints',
+           'remove_leftovers', 'shipped_models', 'best_checkpoint', 'find_checkpoint', 'load_checkpoint']
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #77c6dc0c
 class CheckpointError(ValueError):
     "A checkpoint that can't be found, trusted or written; the message names the file and what to do."
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #b439893c
-def to_json(
+def _to_json(
     data:dict, # JSON values: text, finite numbers, lists, dicts
 )->bytes: # the same as readable text
     "Write `data` as JSON, or say what in it isn't."
@@ -46,7 +43,7 @@ def seal(
     data:dict, # JSON values
 )->bytes: # the same as JSON, closed by the sha256 of the rest
     "Write `data` as JSON that carries its own hash."
-    return to_json({**data, "sha256":hashlib.sha256(to_json(data)).hexdigest()})
+    return _to_json({**data, "sha256":hashlib.sha256(_to_json(data)).hexdigest()})
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #16328f70
 RESTORE = "restore it from a copy or use another checkpoint"
@@ -76,7 +73,7 @@ def unseal(
         return data
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #1c381c9b
-def write_synced(
+def _write_synced(
     path:Path, # the file
     data:bytes, # its whole content
 ):
@@ -87,7 +84,7 @@ def write_synced(
         os.fsync(f.fileno())
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #536b9828
-def sync_folder(
+def _sync_folder(
     folder:Path, # the folder whose entries must last
 ):
     "Wait until the disk has the names in a folder, where the system can do that."
@@ -99,7 +96,7 @@ def sync_folder(
     finally: os.close(handle)
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #5c199ffc
-def not_written(
+def _not_written(
     error:OSError, # what the system said
     path:Path, # what was to be written
     needed:int, # its size in bytes
@@ -112,7 +109,7 @@ def not_written(
     return CheckpointError(f"{path} can't be written ({reason}) and nothing was changed: {remedy}")
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #310e29bf
-def remove(
+def _remove(
     path:Path, # a file, a link or a folder
 ):
     "Delete `path`, as far as the system lets us."
@@ -122,7 +119,7 @@ def remove(
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #be2ca764
 @contextmanager
-def whole(
+def _whole(
     path:str|Path, # the file or folder to make
     needed:int=0, # its size in bytes, for the message when the disk is full
 ):
@@ -134,10 +131,10 @@ def whole(
         yield temporary
         os.replace(temporary, path)
     except BaseException as e:
-        remove(temporary)
-        if isinstance(e, OSError): raise not_written(e, path, needed) from e
+        _remove(temporary)
+        if isinstance(e, OSError): raise _not_written(e, path, needed) from e
         raise
-    with suppress(OSError): sync_folder(path.parent)
+    with suppress(OSError): _sync_folder(path.parent)
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #e68dc651
 def write_file(
@@ -146,7 +143,7 @@ def write_file(
 ):
     "Write one file so that a reader sees the old content or the new, never a part."
     data = data.encode() if isinstance(data, str) else data
-    with whole(path, len(data)) as temporary: write_synced(temporary, data)
+    with _whole(path, len(data)) as temporary: _write_synced(temporary, data)
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #eabddaf1
 FORMAT = 1 # written into config.json; a reader refuses what is newer than itself
@@ -155,7 +152,7 @@ STATE,TENSORS = "trainer.json","trainer.safetensors"
 CARD,MANIFEST = "README.md","manifest.json"
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #0b239aca
-class Unfilled(TorchFunctionMode):
+class _Unfilled(TorchFunctionMode):
     "Inside this context, `nn.init` does nothing."
     def __torch_function__(self, func, types, args=(), kwargs=None):
         if getattr(func, "__module__", "") == "torch.nn.init": return args[0] if args else kwargs["tensor"]
@@ -166,10 +163,10 @@ def blueprint(
     config:GPTConfig, # the model's shape
 )->GPTLanguageModel: # every module and shape, and no memory for weights
     "Build a model on the meta device."
-    with torch.device("meta"),Unfilled(): return GPTLanguageModel(config)
+    with torch.device("meta"),_Unfilled(): return GPTLanguageModel(config)
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #eab2e0f3
-def check_savable(
+def _check_savable(
     model:GPTLanguageModel, # the model to save
     tokenizer:CharTokenizer, # the tokenizer to save with it
 ):
@@ -180,7 +177,7 @@ def check_savable(
         raise CheckpointError(f"the tokenizer has {tokenizer.vocab_size} symbols and the model {model.config.vocab_size}: save the tokenizer that the model learned with")
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #773974c1
-def to_bytes(
+def _to_bytes(
     tensors:dict[str,Tensor], # names and values, on any device
     dtype:torch.dtype|None=None, # store them as this type
 )->bytes: # the content of a safetensors file
@@ -189,7 +186,7 @@ def to_bytes(
     except Exception as e: raise CheckpointError(f"these tensors can't be saved ({' '.join(str(e).split())}): give each its own memory") from e
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #ab490f64
-def fingerprint(
+def _fingerprint(
     file:BinaryIO, # an open file
 )->dict: # its size and hash
     "What the manifest says about one file."
@@ -200,15 +197,15 @@ def fingerprint(
     return {"bytes":size, "sha256":digest.hexdigest()}
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #c4289c07
-def pack(
+def _pack(
     model:GPTLanguageModel, # the model
     trainer:tuple[dict,dict]|None=None, # what training needs to go on: tensors, and JSON values
     card:str|None=None, # the model card, in Markdown
     dtype:torch.dtype|None=None, # store the weights as this type; as they are if `None`
 )->dict[str,bytes]: # file names and contents
     "The files of a checkpoint, but for the tokenizer and the manifest."
-    files = {CONFIG:to_json({"format":FORMAT, **asdict(model.config)}), MODEL:to_bytes(model.state_dict(), dtype)}
-    if trainer is not None: files |= {TENSORS:to_bytes(trainer[0]), STATE:to_json(trainer[1])}
+    files = {CONFIG:_to_json({"format":FORMAT, **asdict(model.config)}), MODEL:_to_bytes(model.state_dict(), dtype)}
+    if trainer is not None: files |= {TENSORS:_to_bytes(trainer[0]), STATE:_to_json(trainer[1])}
     if card is not None: files[CARD] = card.encode()
     return files
 
@@ -224,19 +221,19 @@ def save_checkpoint(
     "Write a whole checkpoint or nothing."
     folder = Path(folder)
     if os.path.lexists(folder): raise CheckpointError(f"{folder} exists and a checkpoint is never overwritten: choose another name")
-    check_savable(model, tokenizer)
-    files = pack(model, trainer, card, dtype)
-    with whole(folder, sum(map(len, files.values()))) as temporary:
+    _check_savable(model, tokenizer)
+    files = _pack(model, trainer, card, dtype)
+    with _whole(folder, sum(map(len, files.values()))) as temporary:
         temporary.mkdir()
         tokenizer.save(temporary/TOKENIZER)
         files[TOKENIZER] = (temporary/TOKENIZER).read_bytes()
-        files[MANIFEST] = seal({"files":{k:fingerprint(io.BytesIO(v)) for k,v in files.items()}})
-        for name,data in files.items(): write_synced(temporary/name, data)
-        sync_folder(temporary)
+        files[MANIFEST] = seal({"files":{k:_fingerprint(io.BytesIO(v)) for k,v in files.items()}})
+        for name,data in files.items(): _write_synced(temporary/name, data)
+        _sync_folder(temporary)
     return folder
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #5844baee
-def check_names(
+def _check_names(
     listed:list[str], # the names in a manifest
 )->bool: # whether they make a checkpoint
     "The three files of a model, perhaps the two of its training, perhaps a card; nothing else, and no paths."
@@ -244,7 +241,7 @@ def check_names(
     return {CONFIG,MODEL,TOKENIZER} <= {*listed} and optional in (set(), {STATE,TENSORS})
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #ad5f27a3
-def read_manifest(
+def _read_manifest(
     folder:Path, # a checkpoint
 )->dict[str,dict]: # file names, each with size and hash
     "Read the manifest and compare it with the names in the folder."
@@ -252,13 +249,13 @@ def read_manifest(
     for name in sorted(plain):
         if not plain[name]: raise CheckpointError(f"{folder/name} is a link or a folder, not a plain file: {RESTORE}")
     files = unseal(folder/MANIFEST).get("files")
-    if not isinstance(files, dict) or not check_names(files): raise CheckpointError(f"{folder/MANIFEST} doesn't list the files of a checkpoint: {RESTORE}")
+    if not isinstance(files, dict) or not _check_names(files): raise CheckpointError(f"{folder/MANIFEST} doesn't list the files of a checkpoint: {RESTORE}")
     for name in sorted({*files} - {*plain}): raise CheckpointError(f"{folder/name} is missing: {RESTORE}")
     for name in sorted({*plain} - {*files, MANIFEST}): raise CheckpointError(f"{folder/name} isn't part of this checkpoint: move it elsewhere")
     return files
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #1f0f3ab8
-def check_fields(
+def _check_fields(
     data:dict, # what config.json holds, without its format number
 ):
     "Refuse unknown fields, wrong types and missing sizes."
@@ -281,11 +278,11 @@ def read_config(
         version = data.pop("format", None) if isinstance(data, dict) else None
         if type(version) is not int or version < 1: raise ValueError("no format number")
         if version > FORMAT: raise CheckpointError(f"{path} has format {version} and this gpt_scratch knows {FORMAT}: upgrade gpt_scratch")
-        check_fields(data)
+        _check_fields(data)
         return GPTConfig(**data)
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #b391254a
-def read_header(
+def _read_header(
     path:Path, # a safetensors file
 )->dict[str,tuple]: # each tensor's shape
     "The names and shapes in a tensor file; no tensor is read."
@@ -294,7 +291,7 @@ def read_header(
         return {name:tuple(part.get_shape()) for name,part in header.items()}
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #a913eed2
-def compare(
+def _compare(
     header:dict[str,tuple], # the shapes in a tensor file
     expected:dict[str,tuple], # the shapes that they should have
     path:Path, # the file, for the message
@@ -305,17 +302,17 @@ def compare(
         if header[name] != shape: raise CheckpointError(f"{path} holds {name} as {header[name]}, {CONFIG} asks for {shape}: {RESTORE}")
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #f06587ad
-def check_header(
+def _check_header(
     config:GPTConfig, # what config.json says
     path:Path, # the tensor file beside it
 ):
     "Compare a config with a tensor file before any memory is reserved."
-    header,V,T,C = read_header(path),config.vocab_size,config.block_size,config.n_embd
-    compare(header, {"embedding.token.weight":(V,C), "embedding.position.weight":(T,C)}, path)
+    header,V,T,C = _read_header(path),config.vocab_size,config.block_size,config.n_embd
+    _compare(header, {"embedding.token.weight":(V,C), "embedding.position.weight":(T,C)}, path)
     layers = len({name.split(".")[1] for name in header if name.startswith("blocks.")})
     if layers != config.n_layer: raise CheckpointError(f"{path} holds {layers} layers, {CONFIG} asks for n_layer={config.n_layer}: {RESTORE}")
     expected = {name:tuple(value.shape) for name,value in blueprint(config).state_dict().items()}
-    compare(header, expected, path)
+    _compare(header, expected, path)
     for name in sorted({*header} - {*expected}): raise CheckpointError(f"{path} holds the unknown tensor {name:.80}: {RESTORE}")
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #139e70ad
@@ -324,15 +321,15 @@ def verify_checkpoint(
 )->GPTConfig: # the shape of its model
     "Check every byte and every size, and load no weight."
     folder = Path(folder)
-    for name,entry in read_manifest(folder).items():
-        with reading(folder/name), open(folder/name, "rb") as f: found = fingerprint(f)
+    for name,entry in _read_manifest(folder).items():
+        with reading(folder/name), open(folder/name, "rb") as f: found = _fingerprint(f)
         if found != entry: raise CheckpointError(f"{folder/name} is damaged (it isn't what the manifest says): {RESTORE}")
     config = read_config(folder)
-    check_header(config, folder/MODEL)
+    _check_header(config, folder/MODEL)
     return config
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #088c392c
-def load_tensors(
+def _load_tensors(
     path:Path, # a safetensors file
     dtype:torch.dtype|None=None, # convert to this type; as stored if `None`
 )->dict[str,Tensor]: # copies on the CPU
@@ -340,7 +337,7 @@ def load_tensors(
     with reading(path): return {k:v.to(dtype or v.dtype, copy=True) for k,v in safetensors.torch.load_file(path).items()}
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #747a84e1
-def load_folder(
+def _load_folder(
     folder:Path, # a checkpoint
     device:str|torch.device="cpu", # where the model goes
 )->tuple: # the model in eval mode, and its tokenizer
@@ -349,7 +346,7 @@ def load_folder(
     with reading(folder/TOKENIZER): tokenizer = load_tokenizer(folder/TOKENIZER)
     if tokenizer.vocab_size != model.config.vocab_size:
         raise CheckpointError(f"{folder/TOKENIZER} has {tokenizer.vocab_size} symbols, {CONFIG} says {model.config.vocab_size}: {RESTORE}")
-    with reading(folder/MODEL): model.load_state_dict(load_tensors(folder/MODEL, torch.float32), assign=True)
+    with reading(folder/MODEL): model.load_state_dict(_load_tensors(folder/MODEL, torch.float32), assign=True)
     return model.to(device).eval(),tokenizer
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #53d2c66a
@@ -360,7 +357,7 @@ def load_trainer(
     folder = Path(folder)
     verify_checkpoint(folder)
     if not (folder/STATE).exists(): raise CheckpointError(f"{folder} holds a model without its training state: to go on, take a step-… folder of a run")
-    with reading(folder/STATE): return load_tensors(folder/TENSORS),json.loads((folder/STATE).read_bytes())
+    with reading(folder/STATE): return _load_tensors(folder/TENSORS),json.loads((folder/STATE).read_bytes())
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #d8984cfa
 def steps(
@@ -371,7 +368,7 @@ def steps(
     return sorted(found, key=lambda p: int(p.name[5:]))
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #07033068
-def is_valid(
+def _is_valid(
     folder:Path, # a checkpoint
 )->bool: # whether it can be loaded
     "Verify a checkpoint, and warn if it fails."
@@ -384,7 +381,7 @@ def latest_checkpoint(
     run:str|Path, # a run folder
 )->Path|None: # its newest valid checkpoint, or None
     "The newest checkpoint of a run that can be trusted; damaged ones are skipped with a warning."
-    return next(filter(is_valid, reversed(steps(run))), None)
+    return next(filter(_is_valid, reversed(steps(run))), None)
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #04692776
 def write_best(
@@ -414,16 +411,16 @@ def prune_checkpoints(
     "Delete old checkpoints of a run; the best and the newest `keep` that verify stay."
     if keep < 1: raise ValueError(f"keep is {keep}: at least 1 checkpoint has to stay")
     every = steps(run)
-    kept = list(islice(filter(is_valid, reversed(every)), keep)) if len(every) > keep else []
+    kept = list(islice(filter(_is_valid, reversed(every)), keep)) if len(every) > keep else []
     if len(kept) < keep: return []
     try: best = (read_best(run) or {}).get("checkpoint")
     except CheckpointError as e: return warnings.warn(f"no checkpoint was deleted: {e}", stacklevel=2) or []
     old = [p for p in every[:every.index(kept[-1])] if p.name != best]
-    for p in old: remove(p.rename(p.with_name(f".tmp-{os.getpid()}-{p.name}")))
+    for p in old: _remove(p.rename(p.with_name(f".tmp-{os.getpid()}-{p.name}")))
     return old
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #f89f7e38
-def is_running(
+def _is_running(
     pid:int, # the number of a process
 )->bool: # whether another process has that number now
     "Whether some other process is alive under this number; where the system can't say, it isn't."
@@ -439,19 +436,19 @@ def remove_leftovers(
 )->list[Path]: # what was deleted
     "Delete what killed processes left behind; call it when a run starts."
     owner = lambda path: re.match(r"\.tmp-([1-9][0-9]{0,8})-", path.name)
-    left = [p for p in Path(folder).glob(".tmp-*") if not (owner(p) and is_running(int(owner(p)[1])))]
-    for p in left: remove(p)
+    left = [p for p in Path(folder).glob(".tmp-*") if not (owner(p) and _is_running(int(owner(p)[1])))]
+    for p in left: _remove(p)
     return left
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #c5e90bd4
-def shipped_folder()->Path: # where the package keeps its models
+def _shipped_folder()->Path: # where the package keeps its models
     "The folder of the models that come with the package."
     return Path(str(resources.files("gpt_scratch")/"weights"))
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #96f35519
 def shipped_models()->list[str]: # names for `load_checkpoint`
     "The names of the models that come with the package."
-    return sorted(p.parent.name for p in shipped_folder().glob(f"[!.]*/{MANIFEST}"))
+    return sorted(p.parent.name for p in _shipped_folder().glob(f"[!.]*/{MANIFEST}"))
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #da6d3bde
 def best_checkpoint(
@@ -471,7 +468,7 @@ def find_checkpoint(
     name_or_folder:str|Path, # a shipped model, a checkpoint or a run
 )->Path: # a checkpoint folder
     "The folder that a name stands for; `load_checkpoint` then verifies it."
-    if str(name_or_folder) in shipped_models(): return shipped_folder()/name_or_folder
+    if str(name_or_folder) in shipped_models(): return _shipped_folder()/name_or_folder
     folder = Path(name_or_folder)
     if not os.path.isdir(folder):
         raise CheckpointError(f"there is no checkpoint {str(name_or_folder)!r:.200}: name the folder of a checkpoint or a run, or a shipped model ({', '.join(shipped_models()) or 'none here'})")
@@ -486,4 +483,4 @@ def load_checkpoint(
     device:str|torch.device="cpu", # where the model goes
 )->tuple: # the model in eval mode and float32, and its tokenizer
     "Verify and load a model with its tokenizer."
-    return load_folder(find_checkpoint(name_or_folder), device)
+    return _load_folder(find_checkpoint(name_or_folder), device)

@@ -13,8 +13,7 @@ from ..tokenizer import CharTokenizer
 from .checkpoint import CheckpointError,blueprint,reading
 
 # %% auto #0
-__all__ = ['RENAMED', 'read_weights_only', 'stack_heads', 'original_shapes', 'to_our_layout', 'measure', 'differences',
-           'to_tokenizer', 'check_tensors', 'examine', 'import_original']
+__all__ = ['RENAMED', 'read_weights_only', 'stack_heads', 'original_shapes', 'to_our_layout', 'import_original']
 
 # %% ../../nbs/toolbox/export.ipynb #840b2c5a
 def read_weights_only(
@@ -71,7 +70,7 @@ def to_our_layout(
     return {name:value.to(torch.float32, copy=True) for name,value in ours.items()}
 
 # %% ../../nbs/toolbox/export.ipynb #829cf1a6
-def measure(
+def _measure(
     weights:dict[str,Tensor], # tensors in the original's layout
 )->dict[str,int]: # the sizes that their names and shapes imply
     "Read a model's sizes off its tensors."
@@ -82,7 +81,7 @@ def measure(
     return dict(vocab_size=len(tables[0]), block_size=len(tables[1]), n_embd=tables[0].shape[1], n_head=len(heads), n_layer=len(layers))
 
 # %% ../../nbs/toolbox/export.ipynb #072120a2
-def differences(
+def _differences(
     weights:dict[str,Tensor], # tensors in the original's layout
     config:GPTConfig, # the shape that they should have
 )->list[str]: # one phrase for each difference
@@ -96,7 +95,7 @@ def differences(
     return [f"{name} isn't a causal mask" for name,value in weights.items() if name.endswith("tril") and not value.equal(causal.to(value.dtype))]
 
 # %% ../../nbs/toolbox/export.ipynb #2b8597e4
-def to_tokenizer(
+def _to_tokenizer(
     stoi:dict[str,int], # from characters to ids
     itos:dict[int,str]|list[str], # and back
 )->CharTokenizer: # the same vocabulary
@@ -109,7 +108,7 @@ def to_tokenizer(
     return tokenizer
 
 # %% ../../nbs/toolbox/export.ipynb #dd517753
-def check_tensors(
+def _check_tensors(
     weights:dict[str,Tensor], # what the file calls its weights
     size:int, # the length of the file in bytes
 ):
@@ -121,7 +120,7 @@ def check_tensors(
     if sum(value.numel()*value.element_size() for value in weights.values()) > size: raise ValueError("the tensors claim more numbers than the file holds")
 
 # %% ../../nbs/toolbox/export.ipynb #1bdf0279
-def examine(
+def _examine(
     data:dict, # what the file holds
     size:int, # its length in bytes
 )->tuple[dict,GPTConfig,CharTokenizer]: # tensors, sizes and vocabulary
@@ -129,12 +128,12 @@ def examine(
     missing = {"model_state_dict","hyperparameters","stoi","itos"} - {*(data if isinstance(data, dict) else ())}
     if missing: raise ValueError(f"it has no {', '.join(sorted(missing))}")
     weights,said = data["model_state_dict"],data["hyperparameters"]
-    check_tensors(weights, size)
-    sizes = measure(weights)
+    _check_tensors(weights, size)
+    sizes = _measure(weights)
     wrong = [f"{name} is {said[name]!s:.40} in the hyperparameters and {value} in the tensors" for name,value in sizes.items() if str(said.get(name, value)) != str(value)]
     if not wrong:
-        config,tokenizer = GPTConfig(**sizes, dropout=said.get("dropout", 0.)),to_tokenizer(data["stoi"], data["itos"])
-        wrong = differences(weights, config)
+        config,tokenizer = GPTConfig(**sizes, dropout=said.get("dropout", 0.)),_to_tokenizer(data["stoi"], data["itos"])
+        wrong = _differences(weights, config)
         if tokenizer.vocab_size != config.vocab_size: wrong.append(f"stoi has {tokenizer.vocab_size} symbols and should have {config.vocab_size}")
     if wrong: raise ValueError("; ".join(wrong[:6]) + (f"; and {len(wrong)-6} more" if len(wrong) > 6 else ""))
     return weights,config,tokenizer
@@ -145,7 +144,7 @@ def import_original(
 )->tuple[GPTLanguageModel,CharTokenizer]: # the same model in eval mode and float32, and its tokenizer
     "Load a checkpoint of the original GPT-from-Scratch as a model of this course."
     data = read_weights_only(path)
-    try: weights,config,tokenizer = examine(data, Path(path).stat().st_size)
+    try: weights,config,tokenizer = _examine(data, Path(path).stat().st_size)
     except Exception as e: raise CheckpointError(f"{path} isn't a checkpoint of the original GPT-from-Scratch ({' '.join(str(e).split())}): nothing was imported") from e
     model = blueprint(config)
     model.load_state_dict(to_our_layout(weights, config), assign=True)
