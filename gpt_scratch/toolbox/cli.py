@@ -11,9 +11,8 @@ from pathlib import Path
 from .. import __version__
 
 # %% auto #0
-__all__ = ['COMMANDS', 'MODEL_OPTIONS', 'TRAINING_OPTIONS', 'MODEL', 'LOADING', 'command', 'UsageError', 'Parser', 'build_parser',
-           'parse', 'say', 'main', 'new_folder', 'farewell', 'train', 'load', 'generate', 'losses', 'evaluate',
-           'progress', 'info']
+__all__ = ['COMMANDS', 'MODEL_OPTIONS', 'TRAINING_OPTIONS', 'MODEL', 'LOADING', 'command', 'UsageError', 'main', 'train',
+           'generate', 'evaluate', 'info']
 
 # %% ../../nbs/toolbox/cli.ipynb #4a865eba
 COMMANDS = {} # name: (function, table of options)
@@ -31,7 +30,7 @@ def command(
 class UsageError(ValueError):
     "A command line that makes no sense; the exit code is 2."
 
-class Parser(argparse.ArgumentParser):
+class _Parser(argparse.ArgumentParser):
     "An argparse parser that raises `UsageError`."
     def error(self,
         message:str, # argparse's own words
@@ -40,12 +39,12 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(f"{message} (see {self.prog} --help)")
 
 # %% ../../nbs/toolbox/cli.ipynb #5b7e510d
-def build_parser()->Parser: # knows every verb in `COMMANDS`
+def _build_parser()->_Parser: # knows every verb in `COMMANDS`
     "The parser for all commands, made from their tables."
     shape = lambda prog: argparse.HelpFormatter(prog, max_help_position=32)
-    parser = Parser("gpt_scratch", description="Train a small GPT on any text, and let it write.", formatter_class=shape, allow_abbrev=False)
+    parser = _Parser("gpt_scratch", description="Train a small GPT on any text, and let it write.", formatter_class=shape, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=__version__)
-    verbs = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    verbs = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
     for name,(f,options) in COMMANDS.items():
         verb = verbs.add_parser(name, help=f.__doc__, description=f.__doc__, usage=f"gpt_scratch {name} [options]", formatter_class=shape, allow_abbrev=False)
         for option,(kind,text,*default) in options.items():
@@ -54,11 +53,11 @@ def build_parser()->Parser: # knows every verb in `COMMANDS`
     return parser
 
 # %% ../../nbs/toolbox/cli.ipynb #0f53b2d8
-def parse(
+def _parse(
     argv:list[str], # the words after `gpt_scratch`
 )->Namespace: # the options and the verb
     "Parse a command line; a wrong option is answered with the nearest right one."
-    args,unknown = build_parser().parse_known_args(argv)
+    args,unknown = _build_parser().parse_known_args(argv)
     if not unknown: return args
     word = unknown[0].split("=")[0]
     near = difflib.get_close_matches(word.lstrip("-").replace("-", "_"), vars(args), n=1)
@@ -66,7 +65,7 @@ def parse(
     raise UsageError(f"{args.command} has no option {word}: {hint}")
 
 # %% ../../nbs/toolbox/cli.ipynb #58e5d708
-def say(
+def _say(
     kind:str, # "error" or "warning"
     message:object, # what to say, on one line
 ):
@@ -81,9 +80,9 @@ def main(
     for stream in (sys.stdout, sys.stderr): # any text may come out, whatever the locale
         if hasattr(stream, "reconfigure"): stream.reconfigure(encoding="utf-8", errors="replace")
     with warnings.catch_warnings():
-        warnings.showwarning = lambda message, *rest, **named: say("warning", message)
+        warnings.showwarning = lambda message, *rest, **named: _say("warning", message)
         try:
-            args = parse((sys.argv[1:] if argv is None else argv) or ["--help"])
+            args = _parse((sys.argv[1:] if argv is None else argv) or ["--help"])
             COMMANDS[args.command][0](args)
             sys.stdout.flush()
             return 0
@@ -95,7 +94,7 @@ def main(
         except UsageError as e: code,message = 2,e
         except ValueError as e: code,message = 1,e
         except OSError as e: code,message = 1,f"{e.filename}: {e.strerror}" if e.filename else e
-    say("error", message)
+    _say("error", message)
     return code
 
 # %% ../../nbs/toolbox/cli.ipynb #1badec75
@@ -128,7 +127,7 @@ TRAINING_OPTIONS = dict(
 )
 
 # %% ../../nbs/toolbox/cli.ipynb #7376d162
-def new_folder(
+def _new_folder(
     path:str|Path, # where the run should go
 )->Path: # the same, now known to be free
     "Refuse a folder that holds something already."
@@ -139,7 +138,7 @@ def new_folder(
     return path
 
 # %% ../../nbs/toolbox/cli.ipynb #36d2f7b7
-def farewell(
+def _farewell(
     run:object, # the `Run` that `gpt_scratch.train.train` returned
     source:str|None=None, # the text file it learned from; `None` for tinyshakespeare
 )->str: # three lines
@@ -163,17 +162,17 @@ to train it longer: gpt_scratch train --resume {out}{again} --max_iters {2*run.s
 def train(
     args:Namespace, # the options; those that are `None` are left to the preset
 ):
-    "Train a model on a text."
+    "Train a model on a text. What isn't given is as the preset has it."
     from gpt_scratch.train import train
     from gpt_scratch.toolbox.corpus import tinyshakespeare
     options = {name:value for name in (*MODEL_OPTIONS, *TRAINING_OPTIONS) if (value := getattr(args, name)) is not None}
     if args.resume and (args.preset or args.out): raise UsageError("--resume goes on in the run's folder with its options: leave out --preset and --out")
     if not args.resume:
         options["preset"] = args.preset or "default"
-        options["out"] = new_folder(args.out or f"runs/{Path(args.input or 'tinyshakespeare').stem}-{options['preset']}")
+        options["out"] = _new_folder(args.out or f"runs/{Path(args.input or 'tinyshakespeare').stem}-{options['preset']}")
     text = Path(args.input) if args.input else tinyshakespeare()
     run = train(text, resume=args.resume, device=args.device, **options)
-    print(farewell(run, args.input))
+    print(_farewell(run, args.input))
 
 # %% ../../nbs/toolbox/cli.ipynb #5fcc568c
 MODEL = "shakespeare-char" # comes with the package
@@ -183,7 +182,7 @@ LOADING = dict(
     errors=(("strict", "skip"), "characters that the model doesn't know: refuse the text, or leave them out", "strict"),
 )
 
-def load(
+def _load(
     args:Namespace, # has `checkpoint` and `device`
 )->tuple: # the model in eval mode, its tokenizer, and the device
     "Load the model that the options ask for."
@@ -206,7 +205,7 @@ def generate(
 ):
     "Write text with a trained model."
     import torch,gpt_scratch.generate
-    model,tokenizer,device = load(args)
+    model,tokenizer,device = _load(args)
     prompt = tokenizer.encode(args.prompt or "", errors=args.errors)
     print(tokenizer.decode(prompt), end="", flush=True)
     idx = torch.tensor([prompt or tokenizer.encode("\n", errors="skip") or [0]], device=device)
@@ -216,10 +215,10 @@ def generate(
         if (piece := tokenizer.decode(waiting)).endswith("\ufffd"): continue # half a character
         print(piece, end="", flush=True)
         waiting.clear()
-    print()
+    print(tokenizer.decode(waiting))
 
 # %% ../../nbs/toolbox/cli.ipynb #3ee7546c
-def losses(
+def _losses(
     model:object, # a `GPTLanguageModel`
     tokenizer:object, # its tokenizer
     text:str, # what to predict
@@ -244,13 +243,13 @@ def evaluate(
     from gpt_scratch.data import split
     from gpt_scratch.toolbox.corpus import read_text,tinyshakespeare
     text = read_text(args.input) if args.input else split(tinyshakespeare())[1]
-    model,tokenizer,_ = load(args)
-    m = losses(model, tokenizer, text, args.errors)
+    model,tokenizer,_ = _load(args)
+    m = _losses(model, tokenizer, text, args.errors)
     print(f"{args.checkpoint} on {m['characters']:,} characters of {args.input or 'tinyshakespeare, the last tenth'}")
     print(f"loss        {m['nats']:.4f} nats per character\n            {m['bits']:.4f} bits per character\nperplexity  {m['perplexity']:.3f}")
 
 # %% ../../nbs/toolbox/cli.ipynb #3c9069f6
-def progress(
+def _progress(
     folder:Path, # a checkpoint
 )->list[str]: # a few lines, none for a model without training state
     "How far the training of a checkpoint had come, and its losses then."
@@ -276,6 +275,6 @@ def info(
     config = verify_checkpoint(folder)
     print(args.checkpoint if args.checkpoint == folder.name else folder)
     print(f"{count_parameters(config):,} parameters:", ", ".join(f"{name} {value}" for name,value in asdict(config).items()))
-    for line in progress(folder): print(line)
+    for line in _progress(folder): print(line)
     for path in sorted(folder.iterdir()): print(f"{path.stat().st_size:>12,}  {path.name}")
     if (folder/"README.md").exists(): print("\n" + (folder/"README.md").read_text(encoding="utf-8").strip())

