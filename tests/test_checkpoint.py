@@ -125,7 +125,7 @@ def test_every_changed_file_is_refused(tmp_path, whole, capsys):
     other = save(tmp_path/"other", seed=1)
     files = {p.name:p.read_bytes() for p in whole.iterdir()}
     for name,data in files.items():
-        damaged = [*flips(data, 200, rng), *lengths(data), *(edits(data) if name.endswith(".json") else ())]
+        damaged = [*flips(data, 100, rng), *lengths(data), *(edits(data) if name.endswith(".json") else ())]
         damaged += [(f"swapped with {n}", d) for n,d in files.items() if n != name]
         damaged += [("of another checkpoint", (other/name).read_bytes())] if (other/name).read_bytes() != data else []
         for story,content in damaged:

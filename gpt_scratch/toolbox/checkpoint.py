@@ -174,7 +174,8 @@ def _check_savable(
     if [type(m) for m in model.modules()] != [type(m) for m in blueprint(model.config).modules()]:
         raise CheckpointError("the model isn't the GPTLanguageModel that its config describes: save that one, without wrappers or exchanged parts")
     if tokenizer.vocab_size != model.config.vocab_size:
-        raise CheckpointError(f"the tokenizer has {tokenizer.vocab_size} symbols and the model {model.config.vocab_size}: save the tokenizer that the model learned with")
+        raise CheckpointError(f"the tokenizer has {tokenizer.vocab_size} symbols and the model {model.config.vocab_size}: "
+            "save the tokenizer that the model learned with")
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #773974c1
 def _to_bytes(
@@ -249,7 +250,8 @@ def _read_manifest(
     for name in sorted(plain):
         if not plain[name]: raise CheckpointError(f"{folder/name} is a link or a folder, not a plain file: {RESTORE}")
     files = unseal(folder/MANIFEST).get("files")
-    if not isinstance(files, dict) or not _check_names(files): raise CheckpointError(f"{folder/MANIFEST} doesn't list the files of a checkpoint: {RESTORE}")
+    if not isinstance(files, dict) or not _check_names(files):
+        raise CheckpointError(f"{folder/MANIFEST} doesn't list the files of a checkpoint: {RESTORE}")
     for name in sorted({*files} - {*plain}): raise CheckpointError(f"{folder/name} is missing: {RESTORE}")
     for name in sorted({*plain} - {*files, MANIFEST}): raise CheckpointError(f"{folder/name} isn't part of this checkpoint: move it elsewhere")
     return files
@@ -356,7 +358,8 @@ def load_trainer(
     "Load what training needs to go on."
     folder = Path(folder)
     verify_checkpoint(folder)
-    if not (folder/STATE).exists(): raise CheckpointError(f"{folder} holds a model without its training state: to go on, take a step-… folder of a run")
+    if not (folder/STATE).exists():
+        raise CheckpointError(f"{folder} holds a model without its training state: to go on, take a step-… folder of a run")
     with reading(folder/STATE): return _load_tensors(folder/TENSORS),json.loads((folder/STATE).read_bytes())
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #d8984cfa
@@ -400,7 +403,8 @@ def read_best(
     path = Path(run)/"best.json"
     if not path.exists(): return None
     best = unseal(path)
-    if not re.fullmatch("step-[0-9]{1,12}", str(best.get("checkpoint"))): raise CheckpointError(f"{path} names no checkpoint of this run: delete it to use the newest")
+    if not re.fullmatch("step-[0-9]{1,12}", str(best.get("checkpoint"))):
+        raise CheckpointError(f"{path} names no checkpoint of this run: delete it to use the newest")
     return best
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #5bb713ff
@@ -471,7 +475,8 @@ def find_checkpoint(
     if str(name_or_folder) in shipped_models(): return _shipped_folder()/name_or_folder
     folder = Path(name_or_folder)
     if not os.path.isdir(folder):
-        raise CheckpointError(f"there is no checkpoint {str(name_or_folder)!r:.200}: name the folder of a checkpoint or a run, or a shipped model ({', '.join(shipped_models()) or 'none here'})")
+        shipped = ", ".join(shipped_models()) or "none here"
+        raise CheckpointError(f"there is no checkpoint {str(name_or_folder)!r:.200}: name the folder of a checkpoint or a run, or a shipped model ({shipped})")
     if any((folder/name).exists() for name in (CONFIG,MODEL,MANIFEST)): return folder
     best = best_checkpoint(folder)
     if not best: raise CheckpointError(f"{folder} holds no valid checkpoint: name a checkpoint's folder, or that of a run with step-… folders")

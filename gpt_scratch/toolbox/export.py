@@ -21,7 +21,8 @@ def read_weights_only(
 )->object: # tensors in plain containers
     "Read a `torch.save` file and run nothing that it asks for."
     path = Path(path)
-    if torch.torch_version.TorchVersion(torch.__version__) < (2, 6): raise CheckpointError(f"{path} needs torch 2.6 or newer to be read safely, this is {torch.__version__}: upgrade torch")
+    if torch.torch_version.TorchVersion(torch.__version__) < (2, 6):
+        raise CheckpointError(f"{path} needs torch 2.6 or newer to be read safely, this is {torch.__version__}: upgrade torch")
     with reading(path), open(path, "rb") as f:
         if not zipfile.is_zipfile(f): raise CheckpointError(f"{path} isn't a file that torch.save wrote: name a .pt file of the original")
         f.seek(0)
@@ -45,10 +46,12 @@ def original_shapes(
 )->dict[str,tuple]: # every tensor of the original's layout
     "The names and shapes in a checkpoint of the original."
     V,T,C,H = config.vocab_size,config.block_size,config.n_embd,config.n_head
-    shapes = {"token_embedding_table.weight":(V,C), "position_embedding_table.weight":(T,C), "ln_f.weight":(C,), "ln_f.bias":(C,), "lm_head.weight":(V,C), "lm_head.bias":(V,)}
+    shapes = {"token_embedding_table.weight":(V,C), "position_embedding_table.weight":(T,C)}
+    shapes |= {"ln_f.weight":(C,), "ln_f.bias":(C,), "lm_head.weight":(V,C), "lm_head.bias":(V,)}
     head = {"key.weight":(C//H,C), "query.weight":(C//H,C), "value.weight":(C//H,C), "tril":(T,T)}
     block = {f"sa.heads.{j}.{name}":shape for j in range(H) for name,shape in head.items()}
-    block |= {"sa.proj.weight":(C,C), "sa.proj.bias":(C,), "ffwd.net.0.weight":(4*C,C), "ffwd.net.0.bias":(4*C,), "ffwd.net.2.weight":(C,4*C), "ffwd.net.2.bias":(C,)}
+    block |= {"sa.proj.weight":(C,C), "sa.proj.bias":(C,), "ffwd.net.0.weight":(4*C,C), "ffwd.net.0.bias":(4*C,)}
+    block |= {"ffwd.net.2.weight":(C,4*C), "ffwd.net.2.bias":(C,)}
     block |= {f"ln{k}.{name}":(C,) for k in (1, 2) for name in ("weight","bias")}
     return shapes | {f"blocks.{i}.{name}":shape for i in range(config.n_layer) for name,shape in block.items()}
 
@@ -101,7 +104,8 @@ def _to_tokenizer(
 )->CharTokenizer: # the same vocabulary
     "Rebuild the tokenizer of the original."
     back = dict(enumerate(itos)) if isinstance(itos, (list, tuple)) else itos
-    if not isinstance(stoi, dict) or not isinstance(back, dict) or {i:s for s,i in stoi.items()} != back: raise ValueError("stoi and itos don't undo each other")
+    if not isinstance(stoi, dict) or not isinstance(back, dict) or {i:s for s,i in stoi.items()} != back:
+        raise ValueError("stoi and itos don't undo each other")
     if not all(isinstance(s, str) and len(s) == 1 for s in stoi): raise ValueError("stoi holds something else than single characters")
     tokenizer = CharTokenizer(stoi)
     if tokenizer.stoi != stoi: raise ValueError("the ids aren't those of the sorted characters")
@@ -117,7 +121,8 @@ def _check_tensors(
     plain = lambda value: isinstance(value, Tensor) and value.is_floating_point() and value.layout is torch.strided and value.device.type == "cpu"
     odd = [f"{name!s:.80} isn't a tensor of floating-point numbers" for name,value in weights.items() if not plain(value)]
     if odd: raise ValueError("; ".join(odd[:6]))
-    if sum(value.numel()*value.element_size() for value in weights.values()) > size: raise ValueError("the tensors claim more numbers than the file holds")
+    if sum(value.numel()*value.element_size() for value in weights.values()) > size:
+        raise ValueError("the tensors claim more numbers than the file holds")
 
 # %% ../../nbs/toolbox/export.ipynb #1bdf0279
 def _examine(
@@ -130,7 +135,8 @@ def _examine(
     weights,said = data["model_state_dict"],data["hyperparameters"]
     _check_tensors(weights, size)
     sizes = _measure(weights)
-    wrong = [f"{name} is {said[name]!s:.40} in the hyperparameters and {value} in the tensors" for name,value in sizes.items() if str(said.get(name, value)) != str(value)]
+    wrong = [f"{name} is {said[name]!s:.40} in the hyperparameters and {value} in the tensors"
+        for name,value in sizes.items() if str(said.get(name, value)) != str(value)]
     if not wrong:
         config,tokenizer = GPTConfig(**sizes, dropout=said.get("dropout", 0.)),_to_tokenizer(data["stoi"], data["itos"])
         wrong = _differences(weights, config)
@@ -145,7 +151,9 @@ def import_original(
     "Load a checkpoint of the original GPT-from-Scratch as a model of this course."
     data = read_weights_only(path)
     try: weights,config,tokenizer = _examine(data, Path(path).stat().st_size)
-    except Exception as e: raise CheckpointError(f"{path} isn't a checkpoint of the original GPT-from-Scratch ({' '.join(str(e).split())}): nothing was imported") from e
+    except Exception as e:
+        reason = " ".join(str(e).split())
+        raise CheckpointError(f"{path} isn't a checkpoint of the original GPT-from-Scratch ({reason}): nothing was imported") from e
     model = blueprint(config)
     model.load_state_dict(to_our_layout(weights, config), assign=True)
     return model.eval(),tokenizer
