@@ -13,14 +13,14 @@ __all__ = ['attend', 'Head', 'HeadList', 'MultiHeadAttention', 'show_attention']
 
 # %% ../nbs/03_attention.ipynb #f88a52fb
 def attend(
-    q:Tensor, # queries, `(…,T,D)`
+    q:Tensor, # queries, `(…,T,D)`; if fewer than the keys, those of the last positions
     k:Tensor, # keys, `(…,T,D)`
     v:Tensor, # values, `(…,T,D)`
     dropout:float=0.0, # the share of weights to zero, while training
 )->tuple[Tensor,Tensor]: # what was gathered, `(…,T,D)`, and the weights before dropout, `(…,T,T)`
     "Causal scaled dot-product attention (Vaswani et al., equation 1)."
     scores = q @ k.mT / q.shape[-1]**0.5
-    future = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).triu(1)
+    future = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).triu(1+k.shape[-2]-q.shape[-2])
     weights = scores.masked_fill(future, -torch.inf).softmax(-1) # a row per query, a column per key
     return F.dropout(weights, dropout) @ v, weights
 
@@ -82,13 +82,15 @@ class MultiHeadAttention(nn.Module):
     def forward(self,
         x:Tensor, # token vectors, `(B,T,C)`
         return_weights:bool=False, # also return who looked where
+        cache:object=None, # adds the keys and values of earlier calls, see chapter 07
     )->Tensor|tuple[Tensor,Tensor]: # mixed `(B,T,C)`; with the weights `(B,H,T,T)` on request
         "Every head gathers from the visible positions; the projection mixes what they found."
         B,T,C = x.shape
         q,k,v = self.qkv(x).view(B, T, 3, self.n_head, C//self.n_head).permute(2, 0, 3, 1, 4) # each `(B,H,T,D)`
+        if cache is not None: k,v = cache.extend(k, v)
         dropout = self.dropout.p if self.training else 0.
-        if return_weights or dropout: gathered,weights = attend(q, k, v, dropout)
-        else: gathered = F.scaled_dot_product_attention(q, k, v, is_causal=True) # the same, fused
+        if return_weights or dropout or 1<T<k.shape[2]: gathered,weights = attend(q, k, v, dropout)
+        else: gathered = F.scaled_dot_product_attention(q, k, v, is_causal=T>1) # the same, fused; a lone last position sees all
         out = self.dropout(self.proj(gathered.transpose(1, 2).reshape(B, T, C)))
         return (out,weights) if return_weights else out
 

@@ -74,7 +74,9 @@ class Block(nn.Module):
 
     def forward(self,
         x:Tensor, # residual stream, `(B,T,C)`
+        cache:object=None, # what attention keeps from call to call, see chapter 07
     )->Tensor: # residual stream, `(B,T,C)`
         "Add what attention gathers, then what the feed-forward network makes of it."
-        x = x + self.attention(self.ln1(x))
+        kept = {} if cache is None else {"cache":cache}
+        x = x + self.attention(self.ln1(x), **kept)
         return x + self.feed_forward(self.ln2(x))

@@ -24,8 +24,9 @@ class Embedding(nn.Module):
 
     def forward(self,
         idx:Tensor, # ids, `(B,T)`
+        start:int=0, # the place of the first of them
     )->Tensor: # one vector per id, `(B,T,C)`
         "The sum of each id's vector and its place's vector."
-        T,places = idx.shape[-1],self.position.num_embeddings
-        if T>places: raise ValueError(f"the input has {T} ids, more than the {places} places of block_size; crop it to the last {places}")
-        return self.token(idx) + self.position.weight[:T]
+        end,places = start+idx.shape[-1],self.position.num_embeddings
+        if end>places: raise ValueError(f"the input has {end} ids, more than the {places} places of block_size; crop it to the last {places}")
+        return self.token(idx) + self.position.weight[start:end]

@@ -51,10 +51,11 @@ class GPTLanguageModel(nn.Module):
     def forward(self,
         idx:Tensor, # ids, `(B,T)` with `T` up to block_size
         targets:Tensor|None=None, # the ids that really come next, `(B,T)`
+        cache:object=None, # what earlier calls have read, see chapter 07; `idx` continues it
     )->tuple[Tensor,Tensor|None]: # logits `(B,T,V)`, and the mean loss in nats if there are targets
         "Scores for the next id at each position, and how wrong they are."
-        x = self.embedding(idx)
-        for block in self.blocks: x = block(x)
+        x = self.embedding(idx, 0 if cache is None else cache.length)
+        for i,block in enumerate(self.blocks): x = block(x) if cache is None else block(x, cache[i])
         logits = self.lm_head(self.ln_f(x))
         if targets is None: return logits,None
         return logits,F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten())
