@@ -93,7 +93,7 @@ READERS = {} # the type in a file → the function that makes a tokenizer of its
 
 def load_tokenizer(
     path:str|Path, # a file that `save` wrote
-)->CharTokenizer|BPETokenizer:
+)->CharTokenizer: # or a `BPETokenizer`, as the file says
     "Read a tokenizer back; ValueError if the file doesn't hold one."
     try: data = json.loads(Path(path).read_text(encoding="utf-8"))
     except ValueError: raise ValueError(f"{path} is no tokenizer: it isn't JSON") from None
