@@ -1,5 +1,5 @@
 "The repository agrees with itself: exports, clean notebooks, one version, one owner, one map of the chapters."
-import ast, json, os, re, shutil, subprocess, sys
+import ast, importlib.util, json, os, re, shutil, subprocess, sys
 from collections import Counter
 from configparser import ConfigParser
 from pathlib import Path
@@ -86,12 +86,14 @@ def test_directives_count(path):
 
 @notebooks
 def test_imports_have_a_cell_of_their_own(path):
-    "The site build runs every cell that imports, alone: other code beside an import would break there."
+    "The site build runs every cell that imports, alone and whatever its flags: other code, or a library that isn't there, would break it."
     for cell in cells(path):
         text = source(cell)
         if cell["cell_type"] != "code" or "nbdev_export()" in text or re.search(r"(?m)^#\|\s*(exports?\b|eval: false)", text): continue
         try: body = ast.parse(text).body
         except SyntaxError: continue
+        names = [name for node in body for name in ([a.name for a in node.names] if isinstance(node, ast.Import) else [node.module] if isinstance(node, ast.ImportFrom) else [])]
+        assert [name for name in names if name and not importlib.util.find_spec(name.split(".")[0])] == [], "not in the dev extra"
         kinds = {isinstance(node, (ast.Import, ast.ImportFrom)) for node in body}
         nested = any(isinstance(n, (ast.Import, ast.ImportFrom)) for node in body for n in ast.walk(node) if n is not node)
         assert kinds != {True, False} and not nested, f"imports and other code in one cell:\n{text}"
