@@ -85,7 +85,7 @@ def check(site):
 def main():
     site = Path(sys.argv[1] if len(sys.argv) > 1 else "_docs")
     problems = check(site)
-    print("\n".join(problems))
+    for problem in problems: print(problem)
     if problems: sys.exit(f"{len(problems)} problems in {site}")
     print(f"{len(list(site.rglob('*.html')))} pages in {site}: every link, anchor and file is there, nothing comes from another host")
 
