@@ -4,27 +4,27 @@
 
 # %% ../nbs/06_train.ipynb #5d7220b1
 from __future__ import annotations
-import contextlib,difflib,hashlib,json,math,sys,time
+import contextlib,difflib,hashlib,json,math,platform,signal,sys,time,warnings
 from collections.abc import Callable
 from dataclasses import asdict,dataclass,fields
 from itertools import chain
 from pathlib import Path
-import matplotlib.pyplot as plt,numpy as np,torch
+import numpy as np,torch
 from fastcore.basics import patch
 from torch import Tensor
-from tqdm import tqdm
 from .data import encode_file,get_batch,split
 from .model import GPTConfig,GPTLanguageModel
-from .tokenizer import CharTokenizer
-from .toolbox.checkpoint import latest_checkpoint,load_checkpoint,load_trainer,prune_checkpoints,save_checkpoint,write_best
+from .tokenizer import CharTokenizer,UnknownCharacter
+from .toolbox.checkpoint import CheckpointError,latest_checkpoint,load_checkpoint,load_trainer,prune_checkpoints,remove_leftovers,save_checkpoint,write_best
 from .toolbox.corpus import read_text,write_whole
-from .toolbox.style import PALETTE
+from .toolbox.faults import NotFinite,Stopped,Stopper,check_finite,explain_memory,is_interactive,is_out_of_memory,memory_size,remedies
+from .toolbox.log import JSONLines,Guarded,Logger,open_logger,plot_history,read_history,reporter
 
 # %% auto #0
-__all__ = ['WHOLE', 'REAL', 'CHOICE', 'CAREFUL', 'PRESETS', 'TrainConfig', 'check_settings', 'learning_rate_at',
+__all__ = ['WHOLE', 'REAL', 'CHOICE', 'GENERATORS', 'CAREFUL', 'PRESETS', 'TrainConfig', 'check_settings', 'learning_rate_at',
            'configure_optimizer', 'train_step', 'mixed_precision', 'estimate_loss', 'ngram_losses', 'occurrences',
-           'Run', 'fingerprint', 'surroundings', 'plot_history', 'reporter', 'live_curve', 'make_configs',
-           'pick_device', 'load_text', 'train', 'start_run', 'resume_run']
+           'Run', 'fingerprint', 'check_state', 'explained', 'make_configs', 'pick_device', 'load_text', 'train',
+           'start_run', 'load_again', 'saved_settings', 'resume_run']
 
 # %% ../nbs/06_train.ipynb #1db89e73
 @dataclass(frozen=True)
@@ -103,9 +103,10 @@ def train_step(
         with mixed_precision(x.device, dtype): loss = model(x, y)[1]/len(batches)
         loss.backward()
         total += loss.item()
-    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), grad_clip or math.inf)
+    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), grad_clip or math.inf).item()
+    check_finite(loss=total, gradient=norm)
     optimizer.step()
-    return total,norm.item()
+    return total,norm
 
 # %% ../nbs/06_train.ipynb #5ce8b50b
 def mixed_precision(
@@ -176,18 +177,20 @@ class Run:
         ids:Tensor, # the whole text, `(N,)`; its last part is kept for validation
         config:TrainConfig, # the settings
         out:Path|None=None, # the folder for history and checkpoints; None keeps all in memory
+        loggers:list[str|Logger]=(), # who else wants to see the history: "tensorboard", "wandb" or your own
     ):
         self.model,self.tokenizer,self.ids,self.config,self.out = model,tokenizer,ids,config,out
+        self.loggers = [Guarded(JSONLines(out/"history.jsonl"))] if out else []
+        self.loggers += [open_logger(logger, out, asdict(config)) for logger in loggers]
         self.train_ids,self.val_ids = split(ids, config.val_fraction)
         self.optimizer,self.step,self.history = configure_optimizer(model, config),0,[]
 
     def log(self,
         **row, # one line of the history: the step and what was measured
     ):
-        "Add a row to the history, in memory and in `history.jsonl`."
+        "Add a row to the history, in memory, in `history.jsonl`, and wherever else it is wanted."
         self.history.append(row)
-        if self.out:
-            with open(self.out/"history.jsonl", "a", encoding="utf-8") as f: f.write(json.dumps(row)+"\n")
+        for logger in self.loggers: logger.log(row)
 
 # %% ../nbs/06_train.ipynb #80c12277
 @patch
@@ -208,20 +211,35 @@ def evaluate(self:Run)->dict: # the row that was logged: step, train_loss, val_l
     c,T = self.config,self.model.config.block_size
     batches = c.eval_iters or -(-len(self.val_ids)//(T*c.batch_size))
     losses = [estimate_loss(self.model, ids, c.batch_size, n, c.dtype) for ids,n in ((self.train_ids, batches), (self.val_ids, c.eval_iters))]
+    check_finite(training_loss=losses[0], validation_loss=losses[1])
     self.log(step=self.step, train_loss=losses[0], val_loss=losses[1])
     return self.history[-1]
 
 # %% ../nbs/06_train.ipynb #c8ae8805
+GENERATORS = {"cpu":torch, "cuda":torch.cuda, "mps":torch.mps}
+
+@patch
+def random_states(self:Run)->dict[str,Tensor]: # a tensor of bytes for each
+    "The states of the random generators, from which dropout draws."
+    return {f"rng.{kind}":GENERATORS[kind].get_rng_state() for kind in dict.fromkeys(("cpu", self.model.lm_head.weight.device.type))}
+
+@patch
+def set_random_states(self:Run,
+    tensors:dict[str,Tensor], # what `random_states` returned, perhaps among others
+):
+    "Let the random generators go on from there."
+    for name in self.random_states():
+        if name in tensors: GENERATORS[name.split(".")[1]].set_rng_state(tensors[name])
+
+# %% ../nbs/06_train.ipynb #99cf0b5f
 @patch
 def save(self:Run):
     "Write a checkpoint folder, remember the best, keep the last two."
     tensors = {f"{kind}.{name}":state[kind] for name,p in self.model.named_parameters() for state in [self.optimizer.state[p]] for kind in state}
-    tensors["rng.cpu"] = torch.get_rng_state()
-    if torch.cuda.is_available(): tensors["rng.cuda"] = torch.cuda.get_rng_state()
-    state = dict(step=self.step, settings=asdict(self.config), text=fingerprint(self.ids), made_with=surroundings(self.model.lm_head.weight.device))
+    state = dict(step=self.step, settings=asdict(self.config), text=fingerprint(self.ids), made_with=self.surroundings())
     name = f"step-{self.step:06d}"
-    if not (self.out/name).exists(): save_checkpoint(self.out/name, self.model, self.tokenizer, trainer=(tensors, state))
-    best = min((row for row in self.history if "val_loss" in row and row["step"]), key=lambda row: row["val_loss"])
+    if not (self.out/name).exists(): save_checkpoint(self.out/name, self.model, self.tokenizer, trainer=(tensors | self.random_states(), state))
+    best = min((row for row in self.history if "val_loss" in row and row["step"]), key=lambda row: row["val_loss"], default={"step":None})
     if best["step"]==self.step: write_best(self.out, name, best["val_loss"])
     prune_checkpoints(self.out)
 
@@ -235,26 +253,43 @@ def fingerprint(
     return {"tokens":len(ids), "sha256":digest.hexdigest()}
 
 # %% ../nbs/06_train.ipynb #efe45554
-def surroundings(
-    device:torch.device, # where the model is
-)->dict: # device, threads and versions
+@patch
+def surroundings(self:Run)->dict: # device, threads and versions
     "What must be the same for a resumed run to give the same bits."
-    return {"device":device.type, "threads":torch.get_num_threads(), "torch":torch.__version__, "numpy":np.__version__}
+    device = self.model.lm_head.weight.device
+    hardware = torch.cuda.get_device_name(device) if device.type=="cuda" else f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
+    return {"device":device.type, "hardware":hardware, "threads":torch.get_num_threads(), "processes":1, "torch":torch.__version__, "numpy":np.__version__}
 
 # %% ../nbs/06_train.ipynb #b4052868
+def check_state(
+    run:Run, # the run that wants to go on
+    tensors:dict[str,Tensor], # what was saved
+    state:dict, # and the values beside it
+    folder:Path, # where, for the message
+):
+    "CheckpointError for a missing piece, ValueError for another text, a warning for other surroundings."
+    needed = [f"{kind}.{name}" for name,_ in run.model.named_parameters() for kind in ("step", "exp_avg", "exp_avg_sq")]
+    needed += [f"rng.{kind}" for kind in dict.fromkeys(("cpu", state.get("made_with", {}).get("device", "cpu")))]
+    missing = [name for name in needed if name not in tensors] + [name for name in ("step", "text", "made_with") if name not in state]
+    if missing: raise CheckpointError(f"{folder} lacks {', '.join(missing[:3])}{' and more' if missing[3:] else ''}: without it the run can't go on exactly; resume from another checkpoint")
+    if fingerprint(run.ids)!=state["text"]: raise ValueError(f"the text is not the one that {folder} was trained on: it has {len(run.ids):,} ids, the other {state['text']['tokens']:,}; resume with the same text")
+    now,then = run.surroundings(),state["made_with"]
+    changed = [f"{name} was {then[name]} and is {now[name]}" for name in now if then.get(name, now[name])!=now[name]]
+    if changed: warnings.warn(f"{'; '.join(changed)}: the run goes on, but it may differ in the last bits, and soon visibly, from one that was never interrupted", stacklevel=2)
+
+# %% ../nbs/06_train.ipynb #0a3ed0e0
 @patch
 def restore(self:Run,
     folder:Path, # a checkpoint that `save` wrote; the weights are loaded already
 ):
     "Take up step, optimizer, random states and history from a checkpoint."
     tensors,state = load_trainer(folder)
-    if fingerprint(self.ids)!=state["text"]: raise ValueError(f"the text is not the one that {folder} was trained on: it has {len(self.ids):,} ids, the other {state['text']['tokens']:,}; resume with the same text")
+    check_state(self, tensors, state, folder)
     for name,p in self.model.named_parameters(): self.optimizer.state[p] = {kind:tensors[f"{kind}.{name}"].to("cpu" if kind=="step" else p.device) for kind in ("step", "exp_avg", "exp_avg_sq")}
-    torch.set_rng_state(tensors["rng.cpu"])
-    if torch.cuda.is_available() and "rng.cuda" in tensors: torch.cuda.set_rng_state(tensors["rng.cuda"])
+    self.set_random_states(tensors)
     self.step = state["step"]
-    lines = (folder.parent/"history.jsonl").read_text(encoding="utf-8").splitlines()
-    self.history = [row for row in map(json.loads, lines) if row["step"]<=self.step]
+    try: self.history = [row for row in read_history(folder.parent) if row["step"]<=self.step]
+    except ValueError: self.history = [] # only the checkpoint was kept
     if self.out: write_whole("".join(json.dumps(row)+"\n" for row in self.history).encode(), self.out/"history.jsonl")
 
 # %% ../nbs/06_train.ipynb #3d836c17
@@ -263,70 +298,57 @@ def fit(self:Run,
     callback:Callable|None=None, # called with the run before each step and once at the end
     progress:bool=True, # show how it goes
 )->Run: # the run itself
-    "Train to `max_iters`, with an evaluation and a checkpoint every `eval_interval` steps."
+    "Train to `max_iters`, with an evaluation and a checkpoint every `eval_interval` steps, or until somebody stops it."
     report = reporter(self) if progress else lambda: None
     self.model.train()
-    while True:
-        if self.step%self.config.eval_interval==0 or self.step==self.config.max_iters:
-            if not any("val_loss" in row and row["step"]==self.step for row in self.history): self.evaluate()
-            if self.out and self.step: self.save()
-        report()
-        if callback: callback(self)
-        if self.step>=self.config.max_iters: return self
-        self.advance()
+    with explained(self),Stopper() as stopper:
+        while not self.must_stop(stopper):
+            if self.step%self.config.eval_interval==0 or self.step==self.config.max_iters:
+                if not any("val_loss" in row and row["step"]==self.step for row in self.history): self.evaluate()
+                if self.out and self.step: self.save()
+            report()
+            if callback: callback(self)
+            if self.step>=self.config.max_iters: return self
+            self.advance()
+        return self.leave(stopper.signal)
 
-# %% ../nbs/06_train.ipynb #49542443
-def plot_history(
-    history:list[dict], # rows of a run
-    ladder:dict[str,float]|None=None, # landmarks to draw, from `ngram_losses`
-    ax:plt.Axes|None=None, # where to draw; a new figure if None
-)->plt.Axes:
-    "Draw training and validation loss over the steps, with n-gram models as landmarks."
-    if ax is None: _,ax = plt.subplots(figsize=(7,3.4))
-    steps,exams = [row for row in history if "loss" in row],[row for row in history if "val_loss" in row]
-    ax.plot([row["step"] for row in steps], [row["loss"] for row in steps], color=PALETTE[-1], alpha=.35, linewidth=.8, label="single batches")
-    for key,name,color in (("train_loss", "training text", PALETTE[0]), ("val_loss", "validation text", PALETTE[1])):
-        ax.plot([row["step"] for row in exams], [row[key] for row in exams], color=color, marker="o", markersize=3, label=name)
-    for name,loss in (ladder or {}).items():
-        ax.axhline(loss, color=PALETTE[2], linestyle=":", linewidth=1)
-        ax.text(1, loss, name, color=PALETTE[2], fontsize=8, ha="right", va="bottom", transform=ax.get_yaxis_transform())
-    ax.set(xlabel="step", ylabel="loss (nats per token)")
-    ax.legend(loc="upper center")
-    return ax
+# %% ../nbs/06_train.ipynb #91562753
+@patch
+def must_stop(self:Run,
+    stopper:Stopper, # has noted a signal, or not
+)->bool: # whether to leave the loop
+    "Whether the step that was just taken is the last for now."
+    return stopper.signal is not None
 
-# %% ../nbs/06_train.ipynb #977d5672
-def reporter(
-    run:Run, # what to follow
-)->Callable: # call it before each step
-    "A live curve in a notebook, a bar in a terminal, plain lines elsewhere."
-    last = lambda key: next((row for row in reversed(run.history) if key in row), None)
-    try: notebook = get_ipython().__class__.__name__=="ZMQInteractiveShell"
-    except NameError: notebook = False
-    if notebook: return live_curve(run)
-    bar = tqdm(total=run.config.max_iters, initial=run.step, unit="step", disable=not sys.stderr.isatty())
-    def report():
-        exam,row = last("val_loss"),last("loss")
-        bar.update(run.step-bar.n)
-        if row: bar.set_postfix(loss=f"{row['loss']:.3f}", val=f"{exam['val_loss']:.3f}", refresh=False)
-        if exam["step"]==run.step: bar.write(f"step {run.step:>6}  train {exam['train_loss']:.4f}  val {exam['val_loss']:.4f}")
-        if run.step>=run.config.max_iters: bar.close()
-    return report
+# %% ../nbs/06_train.ipynb #63fac621
+@patch
+def leave(self:Run,
+    number:int, # the signal that came
+)->Run: # the run itself, if somebody is there to look at it
+    "Save, and say how to go on."
+    if self.out and self.step: self.save()
+    kept = f'saved in {self.out}; to go on: train(text, resume="{self.out}")' if self.out and self.step else "nothing was saved"
+    message = f"stopped by {signal.Signals(number).name} after step {self.step}; {kept}"
+    print(message, file=sys.stdout if is_interactive() else sys.stderr)
+    if not is_interactive(): raise Stopped(number, message)
+    return self
 
-# %% ../nbs/06_train.ipynb #c288effb
-def live_curve(
-    run:Run, # what to follow
-)->Callable: # call it before each step
-    "Draw the curve in a notebook cell, again at each evaluation."
-    from IPython.display import display
-    fig,ax = plt.subplots(figsize=(7,3.4))
-    plt.close(fig)
-    handle = display(fig, display_id=True)
-    def report():
-        if "val_loss" not in run.history[-1]: return
-        ax.clear()
-        plot_history(run.history, ax=ax)
-        handle.update(fig)
-    return report
+# %% ../nbs/06_train.ipynb #193f2765
+@contextlib.contextmanager
+def explained(
+    run:Run, # what is running in this context
+):
+    "Say what to do about a loss that is not a number and a memory that is too small; close the loggers in any case."
+    c = run.config
+    try: yield
+    except NotFinite as e:
+        kept = f"the checkpoints in {run.out} are good" if run.out and run.step>=c.eval_interval else "nothing was saved yet"
+        raise NotFinite(f"after step {run.step} the {e}: the step was not taken, {kept}; try {remedies(learning_rate_at(run.step, c), c.grad_clip, c.dtype)}") from None
+    except Exception as e:
+        if not is_out_of_memory(e): raise
+        raise explain_memory(run.model.config, c.batch_size, c.gradient_accumulation_steps, memory_size(run.model.lm_head.weight.device), c.dtype) from None
+    finally:
+        for logger in run.loggers: logger.close()
 
 # %% ../nbs/06_train.ipynb #1ec53780
 CAREFUL = dict(schedule="cosine", weight_decay=0.1, beta2=0.99, grad_clip=1.0)
@@ -367,12 +389,13 @@ def load_text(
     text:str|Path, # the text itself, or the path of a UTF-8 file
     tokenizer:CharTokenizer|None=None, # made from the text if None
     folder:Path|None=None, # where a file's ids go; None keeps them in memory
+    errors:str="strict", # characters that the tokenizer doesn't know: "strict" refuses, "skip" leaves them out
 )->tuple[CharTokenizer,Tensor]: # the tokenizer, and the ids `(N,)`
     "A text as ids."
-    if isinstance(text, Path) and (folder is None or not text.is_file()): text = read_text(text)
+    if isinstance(text, Path) and (folder is None or errors=="skip" or not text.is_file()): text = read_text(text)
     if isinstance(text, str):
         tokenizer = tokenizer or CharTokenizer(text)
-        return tokenizer,torch.tensor(tokenizer.encode(text))
+        return tokenizer,torch.tensor(tokenizer.encode(text, errors))
     try:
         with open(text, encoding="utf-8-sig") as f: symbols = set(chain.from_iterable(iter(lambda: f.read(2**20), "")))
     except UnicodeDecodeError: read_text(text) # says where
@@ -388,11 +411,13 @@ def train(
     device:str="auto", # "auto", "cpu", "cuda" or "mps"
     callback:Callable|None=None, # called with the run before each step and once at the end
     progress:bool=True, # show how it goes
+    loggers:list[str|Logger]=(), # who else wants to see the history: "tensorboard", "wandb" or your own
     **options, # any field of GPTConfig or TrainConfig
 )->Run: # with `model`, `tokenizer`, `history` and `out`
     "Train a GPT on a text, from the beginning or from a checkpoint."
     where = pick_device(device)
-    run = resume_run(text, Path(resume), where, options) if resume else start_run(text, out and Path(out), preset, where, options)
+    if resume and out: raise ValueError(f"resume goes on in its own folder, {resume}: leave out the option out, {out}")
+    run = resume_run(text, Path(resume), where, options, loggers) if resume else start_run(text, out and Path(out), preset, where, options, loggers)
     return run.fit(callback, progress)
 
 # %% ../nbs/06_train.ipynb #c63d1e97
@@ -402,10 +427,13 @@ def start_run(
     preset:str, # a name in `PRESETS`
     device:torch.device, # where the model goes
     options:dict, # fields of GPTConfig or TrainConfig; they override the preset
+    loggers:list[str|Logger]=(), # who else wants to see the history
+    kind:type=Run, # the class of the run
 )->Run:
     "A fresh run: settings checked, text encoded, weights drawn from the seed."
     if preset not in PRESETS: raise ValueError(f"preset is {preset!r}; choose from {', '.join(PRESETS)}")
     sizes,settings = make_configs(PRESETS[preset]|options, GPTConfig(), TrainConfig())
+    if out: remove_leftovers(out)
     if out and out.exists() and (not out.is_dir() or any(out.iterdir())): raise ValueError(f"{out} already holds something; choose another folder, or resume the run in it")
     if out: out.mkdir(parents=True, exist_ok=True)
     try:
@@ -417,24 +445,46 @@ def start_run(
         raise
     sizes = GPTConfig(**asdict(sizes)|{"vocab_size":tokenizer.vocab_size})
     torch.manual_seed(settings.seed)
-    return Run(GPTLanguageModel(sizes).to(device), tokenizer, ids, settings, out)
+    return kind(GPTLanguageModel(sizes).to(device), tokenizer, ids, settings, out, loggers)
 
 # %% ../nbs/06_train.ipynb #fafe05fd
+def load_again(
+    text:str|Path, # the text of the run
+    tokenizer:CharTokenizer, # and its tokenizer
+    folder:Path, # where a file's ids go
+)->Tensor: # the ids, `(N,)`
+    "The ids that a run began with; characters that it left out then are left out again."
+    try: return load_text(text, tokenizer, folder)[1]
+    except UnknownCharacter: return load_text(text, tokenizer, folder, "skip")[1] # `restore` compares checksums
+
+# %% ../nbs/06_train.ipynb #3d0af2ec
+def saved_settings(
+    folder:Path, # a checkpoint that `save` wrote
+)->TrainConfig: # the settings of its run
+    "The training settings in a checkpoint, checked like any others."
+    try: return TrainConfig(**load_trainer(folder)[1]["settings"])
+    except CheckpointError: raise
+    except (KeyError, TypeError, ValueError) as e: raise CheckpointError(f"{folder} holds no usable training settings ({e}): resume from another checkpoint") from None
+
+# %% ../nbs/06_train.ipynb #039e9285
 def resume_run(
     text:str|Path, # the text that the run began with
     source:Path, # a run folder (its newest checkpoint) or a checkpoint folder
     device:torch.device, # where the model goes
     options:dict, # settings to change; sizes must stay
+    loggers:list[str|Logger]=(), # who else wants to see the history
+    kind:type=Run, # the class of the run
 )->Run:
     "A run as it was when the checkpoint was written."
     folder = source if (source/"config.json").exists() else latest_checkpoint(source)
-    if folder is None: raise ValueError(f"{source} holds no checkpoint to resume from; start a new run")
+    if folder is None: raise ValueError(f"{source} holds no checkpoint to resume from: name the folder of a run, or start a new one")
+    remove_leftovers(folder.parent)
     model,tokenizer = load_checkpoint(folder, device.type)
-    sizes,settings = make_configs(options, model.config, TrainConfig(**load_trainer(folder)[1]["settings"]))
+    sizes,settings = make_configs(options, model.config, saved_settings(folder))
     different = [f"{k} is {v} in the checkpoint, {asdict(sizes)[k]} was asked for" for k,v in asdict(model.config).items() if asdict(sizes)[k]!=v and k!="dropout"]
     if different: raise ValueError(f"a run can't change its sizes: {'; '.join(different)}; batch_size, max_iters, learning_rate and dropout may change")
     resized = GPTLanguageModel(sizes).to(device)
     resized.load_state_dict(model.state_dict())
-    run = Run(resized, tokenizer, load_text(text, tokenizer, folder.parent)[1], settings, folder.parent)
+    run = kind(resized, tokenizer, load_again(text, tokenizer, folder.parent), settings, folder.parent, loggers)
     run.restore(folder)
     return run
