@@ -70,7 +70,8 @@ def test_float32_whatever_the_file_holds(tmp_path, dtype):
     model = small()
     folder = save_checkpoint(tmp_path/"a", model, LETTERS, dtype=dtype)
     assert {t.dtype for t in safetensors.torch.load_file(folder/MODEL).values()} == {dtype}
-    for name,value in load_checkpoint(folder)[0].state_dict().items(): assert value.equal(model.state_dict()[name].to(dtype).float())
+    for name,value in load_checkpoint(folder)[0].state_dict().items():
+        assert value.dtype == torch.float32 and value.equal(model.state_dict()[name].to(dtype).float())
 
 
 def test_a_loaded_model_outlives_its_file(whole):
@@ -85,6 +86,13 @@ def test_an_older_config_without_dropout(whole):
     reseal(whole, CONFIG, {k:v for k,v in json.loads((whole/CONFIG).read_bytes()).items() if k != "dropout"})
     idx = torch.arange(8)[None]
     assert load_checkpoint(whole)[0](idx)[0].equal(small()(idx)[0])
+
+
+def test_sizes_are_never_guessed(tmp_path):
+    "The default of 6 heads would fit these weights, and compute something else."
+    folder = save_checkpoint(tmp_path/"a", small(n_embd=12), LETTERS)
+    reseal(folder, CONFIG, {k:v for k,v in json.loads((folder/CONFIG).read_bytes()).items() if k != "n_head"})
+    with pytest.raises(CheckpointError, match="n_head is missing"): load_checkpoint(folder)
 
 
 # ---- damage
@@ -188,7 +196,8 @@ CONFIGS = [dict(n_layer=10**9), dict(n_layer=1), dict(n_layer=3), dict(n_embd=2*
 @pytest.mark.parametrize("changes", CONFIGS, ids=lambda c: str(c)[:40])
 def test_a_false_config_is_refused(whole, changes):
     reseal(whole, CONFIG, {**json.loads((whole/CONFIG).read_bytes()), **changes})
-    assert all(CONFIG in message for message in refusals(whole))
+    unknown = not {*changes} <= {"format", *asdict(GPTConfig())}
+    assert all(CONFIG in message and ("unknown field" in message) == unknown for message in refusals(whole))
 
 
 NO_JSON = [b"", b"{", b"["*100_000, b"\xff\xfe", b'{"format":1' + b"0"*5000 + b"}"]
@@ -238,6 +247,12 @@ def test_false_manifests_are_refused(tmp_path, whole):
     for data in manifests:
         (whole/MANIFEST).write_bytes(seal(data))
         refusals(whole)
+    reseal(whole, "pytorch_model.bin", b"a file that no checkpoint has, with the right hash")
+    assert all("doesn't list the files of a checkpoint" in message for message in refusals(whole))
+    (whole/"pytorch_model.bin").unlink()
+    (whole/TENSORS).unlink()
+    reseal(whole, STATE, {}) # half of a training state
+    assert all("doesn't list the files of a checkpoint" in message for message in refusals(whole))
 
 
 # ---- a disk that is full
@@ -461,6 +476,16 @@ def test_pruning_without_knowing_the_best_deletes_nothing(tmp_path):
     (tmp_path/"best.json").write_text("{}")
     with pytest.warns(UserWarning, match="no checkpoint was deleted"): assert prune_checkpoints(tmp_path) == []
     with pytest.warns(UserWarning, match="best.json"): assert find_checkpoint(tmp_path).name == "step-000004"
+
+
+def test_pruning_leaves_no_half_of_a_checkpoint(tmp_path, monkeypatch):
+    "A process that ends while files are being deleted leaves nothing under a good name, and steps are counted as numbers."
+    for step in (999_000, 999_500, 1_000_000): save(tmp_path/f"step-{step:06}")
+    monkeypatch.setattr(shutil, "rmtree", lambda *args, **kwargs: None)
+    assert [p.name for p in prune_checkpoints(tmp_path)] == ["step-999000"]
+    assert [p.name for p in steps(tmp_path)] == ["step-999500", "step-1000000"]
+    monkeypatch.undo()
+    assert len(remove_leftovers(tmp_path)) == 1 and len([*tmp_path.iterdir()]) == 2
 
 
 def test_latest_takes_the_one_before(tmp_path):
