@@ -58,7 +58,7 @@ A character-level GPT of {count_parameters(model.config):,} parameters that writ
 
 For comparison, models that only count, on the same validation text: {landmarks}.
 
-Trained on the first 90 % of tinyshakespeare by `tools/pretrain.py`, which is chapter 06's `train` with a recorder, in bfloat16 on one core of {platform.machine()} ({losses['hours']:.1f} hours, torch {torch.__version__.split('+')[0]}). The curve and what the model looked like along the way are in `{NAME}-record`; chapter 06 draws them.
+Trained on the first 90 % of tinyshakespeare by `tools/pretrain.py`, which is chapter 06's `train` with a recorder, in bfloat16 on one core of {platform.machine()} ({losses['hours']:.1f} hours, torch {torch.__version__.split('+')[0]}). These are the weights of step {losses['step']:,}, the best of the evaluations every 500 steps. The curve and what the model looked like along the way are in `{NAME}-record`; the page *How the model grew up* draws them.
 
 | setting | value |
 |---|---|
@@ -74,7 +74,8 @@ def ship(model, tokenizer, history, recorder, text):
     n = int(len(ids)*.9)
     half = type(model)(model.config)
     half.load_state_dict({k: v.half().float() for k, v in model.state_dict().items()})  # judge what ships
-    losses = dict(val=estimate_loss(half, ids[n:]), train=estimate_loss(half, ids[:n], eval_iters=4), hours=sum(row.get("seconds", 0) for row in history)/3600)
+    losses = dict(val=estimate_loss(half, ids[n:]), train=estimate_loss(half, ids[:n], eval_iters=4), hours=sum(row.get("seconds", 0) for row in history)/3600,
+                  step=min((row for row in history if "val_loss" in row), key=lambda row: row["val_loss"])["step"])
     for folder in (WEIGHTS/NAME, WEIGHTS/f"{NAME}-record"): shutil.rmtree(folder, ignore_errors=True)
     save_checkpoint(WEIGHTS/NAME, model, tokenizer, card=card(model, losses, ngram_losses(ids[:n], ids[n:], 65)), dtype=torch.float16)
     record = WEIGHTS/f"{NAME}-record"
@@ -91,5 +92,5 @@ def ship(model, tokenizer, history, recorder, text):
 if __name__ == "__main__":
     text, recorder = tinyshakespeare(), Recorder()
     run = train(text, f"runs/{NAME}", callback=recorder, device="cpu", **RECIPE)
-    model, tokenizer = load_checkpoint(run.out)  # the best step
+    model, tokenizer = load_checkpoint(run.out)  # the step with the best validation loss
     ship(model, tokenizer, run.history, recorder, text)
