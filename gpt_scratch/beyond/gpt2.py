@@ -19,8 +19,8 @@ from ..tokenizer import BPETokenizer
 
 # %% auto #0
 __all__ = ['ACTIVATIONS', 'NAMES', 'gelu_tanh', 'GPT2FeedForward', 'BiasedAttention', 'TiedHead', 'GPT2Config', 'GPT2', 'hf_name',
-           'read_hf', 'to_config', 'score_factor', 'from_hf', 'fold_head_bias', 'hf_weights', 'to_hf', 'gpt2_alphabet',
-           'gpt2_tokenizer']
+           'read_hf', 'to_config', 'score_factor', 'from_hf_names', 'from_hf', 'fold_head_bias', 'hf_weights', 'to_hf',
+           'gpt2_alphabet', 'gpt2_tokenizer']
 
 # %% ../../nbs/beyond/gpt2.ipynb #70d2b1bb
 def gelu_tanh(
@@ -167,6 +167,24 @@ def score_factor(
     return scaled/(layer+1) if settings.get("scale_attn_by_inverse_layer_idx") else scaled
 
 # %% ../../nbs/beyond/gpt2.ipynb #1dccc5c6
+def from_hf_names(
+    tensors:dict[str,Tensor], # the tensors of a `GPT2LMHeadModel`
+    expected:dict[str,Tensor], # the state of a model of ours, for its names and shapes
+)->dict[str,Tensor]: # copies for that model, in float32; ValueError if something is missing, misshapen or left over
+    "Rename and transpose GPT-2's tensors."
+    found = {name if name.startswith(("transformer.","lm_head.")) else f"transformer.{name}":t for name,t in tensors.items()
+        if not re.search(r"\.attn\.(masked_)?bias$", name)}
+    if "lm_head.weight" not in expected: found.pop("lm_head.weight", None) # tied
+    state = {}
+    for ours,like in expected.items():
+        name,transposed = hf_name(ours)
+        shape,t = tuple(like.T.shape if transposed else like.shape),found.pop(name, None)
+        if t is None or tuple(t.shape)!=shape: raise ValueError(f"{name} is {'missing' if t is None else f'of shape {tuple(t.shape)}'}; the config asks for {shape}")
+        state[ours] = (t.T if transposed else t).detach().to("cpu", torch.float32, copy=True).contiguous()
+    if found: raise ValueError(f"the tensors {', '.join(sorted(found)[:3])} belong to no GPT-2 of this config")
+    return state
+
+# %% ../../nbs/beyond/gpt2.ipynb #e1ebb8b0
 def from_hf(
     model_or_folder:object, # a `GPT2LMHeadModel` of transformers, or the folder of a saved one
 )->GPT2: # in eval mode and float32; nothing is shared with the original
@@ -174,19 +192,11 @@ def from_hf(
     if isinstance(model_or_folder, (str, Path)): settings,tensors = read_hf(model_or_folder)
     else: settings,tensors = model_or_folder.config.to_dict(),model_or_folder.state_dict()
     config = to_config(settings)
-    with torch.device("meta"): model = GPT2(config)
-    found = {name if name.startswith(("transformer.","lm_head.")) else f"transformer.{name}":t for name,t in tensors.items() if not re.search(r"attn\.(masked_)?bias$", name)}
-    if config.tied: found.pop("lm_head.weight", None)
-    state = {}
-    for ours,expected in model.state_dict().items():
-        name,transposed = hf_name(ours)
-        t = found.pop(name, torch.empty(0))
-        shape = tuple(expected.T.shape if transposed else expected.shape)
-        if tuple(t.shape)!=shape: raise ValueError(f"{name} is {'missing' if not t.numel() else f'of shape {tuple(t.shape)}'}; the config asks for {shape}")
-        state[ours] = (t.T if transposed else t).detach().to("cpu", torch.float32, copy=True).contiguous()
-    if found: raise ValueError(f"the tensors {', '.join(sorted(found)[:3])} belong to no GPT-2 of this config")
-    for i,block in enumerate(model.blocks):
-        for part in ("weight","bias"): state[f"blocks.{i}.attention.qkv.{part}"][:config.n_embd] *= score_factor(settings, i, config.n_embd//config.n_head)
+    with torch.device("meta"): model = GPT2(config) # no memory yet
+    state = from_hf_names(tensors, model.state_dict())
+    for i in range(config.n_layer):
+        factor = score_factor(settings, i, config.n_embd//config.n_head)
+        for part in ("weight","bias"): state[f"blocks.{i}.attention.qkv.{part}"][:config.n_embd] *= factor
     model.load_state_dict(state, assign=True)
     return model.eval()
 
