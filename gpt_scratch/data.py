@@ -4,7 +4,7 @@
 
 # %% ../nbs/01_data.ipynb #7104ffc1
 from __future__ import annotations
-import os
+import os,re
 from pathlib import Path
 import numpy as np,torch
 from torch import Tensor
@@ -41,16 +41,20 @@ def get_batch(
 # %% ../nbs/01_data.ipynb #b6599aec
 def encode_file(
     path:str|Path, # a UTF-8 text of any size
-    tokenizer:CharTokenizer, # turns each piece into ids
+    tokenizer:CharTokenizer, # or any other; turns each piece into ids
     out:str|Path, # the file of ids to write; replaced only when the new one is complete
     chunk:int=2**20, # characters to hold in memory at a time
 )->Tensor: # the ids, memory-mapped, `(N,)`
     "Encode a text file into a file of ids and open that, with one piece in memory at a time."
-    dtype = np.uint16 if tokenizer.vocab_size<=2**16 else np.int32
+    dtype,rest = np.uint16 if tokenizer.vocab_size<=2**16 else np.int32,""
     temporary = Path(f"{out}.tmp-{os.getpid()}")
     try:
         with open(path, encoding="utf-8-sig") as text, open(temporary, "wb") as binary:
-            while piece := text.read(chunk): binary.write(np.array(tokenizer.encode(piece), dtype).tobytes())
+            while piece := text.read(chunk):
+                words = re.fullmatch(r"(?s)(.*)( \S.*)", rest+piece) # the last word may go on in the next piece
+                piece,rest = words.groups() if words else ("", rest+piece)
+                binary.write(np.array(tokenizer.encode(piece), dtype).tobytes())
+            binary.write(np.array(tokenizer.encode(rest), dtype).tobytes())
         temporary.replace(out)
     finally: temporary.unlink(missing_ok=True)
     return load_ids(out, dtype)
