@@ -28,7 +28,7 @@ def attend(
 class Head(nn.Module):
     "One causal attention head: each position gathers values from itself and those before it."
     def __init__(self,
-        n_embd:int, # width of the residual stream, `C`
+        n_embd:int, # width of the vectors, `C`
         head_size:int, # width of queries, keys and values, `D`
         dropout:float=0.0, # the share of attention weights to zero, while training
     ):
@@ -49,7 +49,7 @@ class Head(nn.Module):
 class HeadList(nn.Module):
     "Multi-head attention as a list of heads: easy to read, one head after the other."
     def __init__(self,
-        n_embd:int, # width of the residual stream, `C`
+        n_embd:int, # width of the vectors, `C`
         n_head:int, # number of heads, `H`; must divide `n_embd`
         dropout:float=0.0, # share of attention weights and of outputs to zero, while training
     ):
@@ -70,7 +70,7 @@ class HeadList(nn.Module):
 class MultiHeadAttention(nn.Module):
     "Causal self-attention with all heads in one product."
     def __init__(self,
-        n_embd:int, # width of the residual stream, `C`
+        n_embd:int, # width of the vectors, `C`
         n_head:int, # number of heads, `H`; must divide `n_embd`
         dropout:float=0.0, # share of attention weights and of outputs to zero, while training
     ):
@@ -105,7 +105,7 @@ def show_attention(
     colors = plt.get_cmap("Blues").with_extremes(bad="#e6e2d8") # the masked future is gray
     if heads.shape[-1]!=len(tokens): raise ValueError(f"{len(tokens)} labels for {heads.shape[-1]} positions: give one label per position")
     labels = ["⏎" if t=="\n" else "␣" if t==" " else t for t in tokens]
-    columns = min(len(heads), 4)
+    columns = 3 if len(heads)==6 else min(len(heads), 4)
     fig,axs = plt.subplots(-(-len(heads)//columns), columns, figsize=(2.4*columns, 2.5*-(-len(heads)//columns)), squeeze=False)
     for ax in axs.flat: ax.set_axis_off()
     for i,(ax,head) in enumerate(zip(axs.flat, heads)):

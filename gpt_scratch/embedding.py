@@ -16,7 +16,7 @@ class Embedding(nn.Module):
     def __init__(self,
         vocab_size:int, # number of different ids, `V`
         block_size:int, # number of places, the longest input
-        n_embd:int, # width of the residual stream, `C`
+        n_embd:int, # width of the vectors, `C`
     ):
         super().__init__()
         self.token = nn.Embedding(vocab_size, n_embd)
