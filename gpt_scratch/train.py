@@ -24,7 +24,7 @@ from .toolbox.log import JSONLines,Guarded,Logger,open_logger,plot_history,read_
 __all__ = ['WHOLE', 'REAL', 'CHOICE', 'GENERATORS', 'CAREFUL', 'PRESETS', 'TrainConfig', 'check_settings', 'learning_rate_at',
            'configure_optimizer', 'train_step', 'mixed_precision', 'estimate_loss', 'ngram_losses', 'occurrences',
            'Run', 'fingerprint', 'check_state', 'explained', 'make_configs', 'pick_device', 'load_text', 'train',
-           'start_run', 'load_again', 'saved_settings', 'resume_run']
+           'claim_folder', 'check_length', 'start_run', 'load_again', 'check_sizes', 'saved_settings', 'resume_run']
 
 # %% ../nbs/06_train.ipynb #1db89e73
 @dataclass(frozen=True)
@@ -421,6 +421,26 @@ def train(
     return run.fit(callback, progress)
 
 # %% ../nbs/06_train.ipynb #c63d1e97
+def claim_folder(
+    out:Path, # a folder that doesn't exist yet, or is empty
+):
+    "Make the folder of a new run; ValueError if it holds something."
+    remove_leftovers(out)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())): raise ValueError(f"{out} already holds something; choose another folder, or resume the run in it")
+    out.mkdir(parents=True, exist_ok=True)
+
+# %% ../nbs/06_train.ipynb #2b9a8f30
+def check_length(
+    ids:Tensor, # the whole text, `(N,)`
+    sizes:GPTConfig, # has block_size
+    settings:TrainConfig, # has val_fraction
+    hint:bool=False, # whether the text may have been meant as a file name
+):
+    "ValueError if a text is too short to train and validate on."
+    need = math.ceil(max((sizes.block_size+1)/(1-settings.val_fraction), 2/settings.val_fraction))
+    if len(ids)<need: raise ValueError(f"the text has {len(ids):,} tokens; block_size {sizes.block_size} needs at least {need:,}: give more text or a smaller block_size" + (" (for a file, pass a Path)" if hint else ""))
+
+# %% ../nbs/06_train.ipynb #d9506f48
 def start_run(
     text:str|Path, # the text itself, or the path of a UTF-8 file
     out:Path|None, # a folder that doesn't exist yet or is empty, or None
@@ -433,19 +453,16 @@ def start_run(
     "A fresh run: settings checked, text encoded, weights drawn from the seed."
     if preset not in PRESETS: raise ValueError(f"preset is {preset!r}; choose from {', '.join(PRESETS)}")
     sizes,settings = make_configs(PRESETS[preset]|options, GPTConfig(), TrainConfig())
-    if out: remove_leftovers(out)
-    if out and out.exists() and (not out.is_dir() or any(out.iterdir())): raise ValueError(f"{out} already holds something; choose another folder, or resume the run in it")
-    if out: out.mkdir(parents=True, exist_ok=True)
+    if out: claim_folder(out)
     try:
         tokenizer,ids = load_text(text, folder=out)
-        need = math.ceil(max((sizes.block_size+1)/(1-settings.val_fraction), 2/settings.val_fraction))
-        if len(ids)<need: raise ValueError(f"the text has {len(ids):,} tokens; block_size {sizes.block_size} needs at least {need:,}: give more text or a smaller block_size" + (" (for a file, pass a Path)" if isinstance(text, str) and len(text)<200 else ""))
+        check_length(ids, sizes, settings, hint=isinstance(text, str) and len(text)<200)
+        sizes = GPTConfig(**asdict(sizes)|{"vocab_size":tokenizer.vocab_size})
+        torch.manual_seed(settings.seed)
+        return kind(GPTLanguageModel(sizes).to(device), tokenizer, ids, settings, out, loggers)
     except ValueError: # leave nothing that would block the next try
         if out: (out/"ids.bin").unlink(missing_ok=True); out.rmdir()
         raise
-    sizes = GPTConfig(**asdict(sizes)|{"vocab_size":tokenizer.vocab_size})
-    torch.manual_seed(settings.seed)
-    return kind(GPTLanguageModel(sizes).to(device), tokenizer, ids, settings, out, loggers)
 
 # %% ../nbs/06_train.ipynb #fafe05fd
 def load_again(
@@ -456,6 +473,15 @@ def load_again(
     "The ids that a run began with; characters that it left out then are left out again."
     try: return load_text(text, tokenizer, folder)[1]
     except UnknownCharacter: return load_text(text, tokenizer, folder, "skip")[1] # `restore` compares checksums
+
+# %% ../nbs/06_train.ipynb #f4cde788
+def check_sizes(
+    saved:GPTConfig, # the sizes of a checkpoint
+    wanted:GPTConfig, # the sizes that were asked for
+):
+    "ValueError with every size that is not the same."
+    different = [f"{k} is {v} in the checkpoint, {asdict(wanted)[k]} was asked for" for k,v in asdict(saved).items() if asdict(wanted)[k]!=v and k!="dropout"]
+    if different: raise ValueError(f"a model can't change its sizes: {'; '.join(different)}; batch_size, max_iters, learning_rate and dropout may change")
 
 # %% ../nbs/06_train.ipynb #3d0af2ec
 def saved_settings(
@@ -481,8 +507,7 @@ def resume_run(
     remove_leftovers(folder.parent)
     model,tokenizer = load_checkpoint(folder, device.type)
     sizes,settings = make_configs(options, model.config, saved_settings(folder))
-    different = [f"{k} is {v} in the checkpoint, {asdict(sizes)[k]} was asked for" for k,v in asdict(model.config).items() if asdict(sizes)[k]!=v and k!="dropout"]
-    if different: raise ValueError(f"a run can't change its sizes: {'; '.join(different)}; batch_size, max_iters, learning_rate and dropout may change")
+    check_sizes(model.config, sizes)
     resized = GPTLanguageModel(sizes).to(device)
     resized.load_state_dict(model.state_dict())
     run = kind(resized, tokenizer, load_again(text, tokenizer, folder.parent), settings, folder.parent, loggers)

@@ -117,6 +117,23 @@ def test_ctrl_c():
     assert (running.returncode, errors) == (130, b"gpt_scratch: error: interrupted\n")
 
 
+@pytest.mark.skipif(os.name != "posix", reason="pipes and signals of POSIX")
+@pytest.mark.parametrize("name,code", [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_stopped_training_says_how_to_go_on(tmp_path, name, code):
+    (tmp_path/"sonnet.txt").write_text(SONNET)
+    line = [*"train --input sonnet.txt --out run".split(), *SMALL, "--max_iters", "100000", "--eval_interval", "50"]
+    running = subprocess.Popen([*COMMAND, *line], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    running.stdout.readline() # it has begun
+    running.send_signal(getattr(signal, name))
+    _,errors = running.communicate(timeout=60)
+    stopped,hint = errors.splitlines()
+    assert running.returncode == code and stopped.startswith(f"stopped by {name} after step ") and "saved in run" in stopped
+    assert hint == "to go on: gpt_scratch train --resume run --input sonnet.txt"
+    step = int(stopped.split("step ")[1].split(";")[0])
+    again = ours(*hint.split()[4:], "--max_iters", str(step + 2), cwd=tmp_path, text=True)
+    assert again.returncode == 0 and f"step {step + 2:>6}" in again.stdout, again.stderr
+
+
 # In this process
 
 def test_no_words_at_all_is_a_question(capsys):
@@ -282,6 +299,17 @@ WRONG_LINES = [ # exit code, command line, part of the message
     (1, "evaluate --checkpoint run --input greek.txt --errors skip", "the text has 0 ids"),
     (1, "evaluate --checkpoint run --input letter.txt", "the text has 1 ids"),
     (1, "info --checkpoint sonnet.txt", "there is no checkpoint 'sonnet.txt'"),
+    (2, "train --log paper", "invalid choice: 'paper'"),
+    (2, "finetune", "--input is missing: name the text to learn from"),
+    (2, "finetune --input sonnet.txt --n_layer 2", "finetune has no option --n_layer"),
+    (1, "finetune --checkpoint run --input other.txt --old sonnet.txt --out run", "run holds something already"),
+    (1, "finetune --checkpoint run --input french.txt --old sonnet.txt --out new", "the model doesn't know"),
+    (1, "finetune --checkpoint run --input greek.txt --old sonnet.txt --out new --errors skip", "the text has 0 tokens; block_size 16 needs at least 20"),
+    (1, "finetune --checkpoint run --input latin.txt --old sonnet.txt --out new", "latin.txt is not UTF-8"),
+    (1, "finetune --checkpoint run --input no-such.txt --old sonnet.txt --out new", "no-such.txt doesn't exist"),
+    (1, "finetune --checkpoint run --input other.txt --old no-such.txt --out new", "no-such.txt doesn't exist"),
+    (1, "finetune --checkpoint hurt --input other.txt --old sonnet.txt --out new", "hurt holds no valid checkpoint"),
+    (1, "finetune --checkpoint run --input other.txt --old sonnet.txt --out new --learning_rate 0", "learning_rate is 0.0; it must be"),
 ]
 
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 import argparse,difflib,os,shlex,sys,warnings
 from argparse import Namespace
 from collections.abc import Callable
+from contextlib import contextmanager
 from pathlib import Path
 from .. import __version__
 
 # %% auto #0
 __all__ = ['COMMANDS', 'MODEL_OPTIONS', 'TRAINING_OPTIONS', 'MODEL', 'LOADING', 'command', 'UsageError', 'main', 'train',
-           'generate', 'evaluate', 'info']
+           'generate', 'evaluate', 'finetune', 'info']
 
 # %% ../../nbs/toolbox/cli.ipynb #4a865eba
 COMMANDS = {} # name: (function, table of options)
@@ -75,7 +76,7 @@ def _say(
 # %% ../../nbs/toolbox/cli.ipynb #bfddb524
 def main(
     argv:list[str]|None=None, # the words after `gpt_scratch`; `None` takes them from the command line
-)->int: # exit code: 0, 1 after an error, 2 after a wrong command line, 130 after Ctrl-C
+)->int: # exit code: 0, 1 after an error, 2 after a wrong command line, 130 after Ctrl-C, 143 after SIGTERM
     "Run one command line, and answer errors with one line each."
     for stream in (sys.stdout, sys.stderr): # any text may come out, whatever the locale
         if hasattr(stream, "reconfigure"): stream.reconfigure(encoding="utf-8", errors="replace")
@@ -151,12 +152,27 @@ to write with it:   gpt_scratch generate --checkpoint {out}
 to train it longer: gpt_scratch train --resume {out}{again} --max_iters {2*run.step}"""
 
 # %% ../../nbs/toolbox/cli.ipynb #93be14cf
+@contextmanager
+def _how_to_go_on(
+    out:str|Path, # the folder of the run
+    source:str|None=None, # the text file it learns from; `None` for tinyshakespeare
+):
+    "Print the command that resumes a run when the run in this context was stopped."
+    try: yield
+    except SystemExit:
+        folder = Path(out).parent if (Path(out)/"config.json").exists() else out
+        again = f" --input {shlex.quote(source)}" if source else ""
+        print(f"to go on: gpt_scratch train --resume {shlex.quote(str(folder))}{again}", file=sys.stderr)
+        raise
+
+# %% ../../nbs/toolbox/cli.ipynb #a850c682
 @command(
     input=(str, "a UTF-8 text file to learn from; tinyshakespeare if not given"),
     out=(str, "a new folder for the run; runs/TEXT-PRESET if not given"),
     preset=(("tiny", "cpu", "default", "gpt2"), "where the options below start: tiny takes seconds and cpu minutes on 2 cores; "
         "default, the course's model, and gpt2, as large as the small GPT-2, are for a GPU"),
     resume=(str, "a run folder to go on from, with the run's own options"),
+    log=(("tensorboard", "wandb"), "also follow the run there; its folder has history.jsonl in any case"),
     device=(str, "auto, cpu, cuda or mps", "auto"),
     **MODEL_OPTIONS, **TRAINING_OPTIONS)
 def train(
@@ -170,8 +186,9 @@ def train(
     if not args.resume:
         options["preset"] = args.preset or "default"
         options["out"] = _new_folder(args.out or f"runs/{Path(args.input or 'tinyshakespeare').stem}-{options['preset']}")
+    if args.log: options["loggers"] = [args.log]
     text = Path(args.input) if args.input else tinyshakespeare()
-    run = train(text, resume=args.resume, device=args.device, **options)
+    with _how_to_go_on(args.resume or options["out"], args.input): run = train(text, resume=args.resume, device=args.device, **options)
     print(_farewell(run, args.input))
 
 # %% ../../nbs/toolbox/cli.ipynb #5fcc568c
@@ -247,6 +264,29 @@ def evaluate(
     m = _losses(model, tokenizer, text, args.errors)
     print(f"{args.checkpoint} on {m['characters']:,} characters of {args.input or 'tinyshakespeare, the last tenth'}")
     print(f"loss        {m['nats']:.4f} nats per character\n            {m['bits']:.4f} bits per character\nperplexity  {m['perplexity']:.3f}")
+
+# %% ../../nbs/toolbox/cli.ipynb #68bf6a09
+@command(
+    input=(str, "a UTF-8 text file to learn from; it has to be given"),
+    old=(str, "a UTF-8 text file that it should not forget; the tenth of tinyshakespeare that training doesn't see if not given"),
+    out=(str, "a new folder for the run; runs/TEXT-finetuned if not given"),
+    dropout=MODEL_OPTIONS["dropout"], **LOADING, **TRAINING_OPTIONS)
+def finetune(
+    args:Namespace, # the options; those that are `None` are left to `GENTLE` in `beyond.finetune`
+):
+    "Teach a trained model a new text, and measure what it forgets."
+    if not args.input: raise UsageError("--input is missing: name the text to learn from")
+    from gpt_scratch.beyond.finetune import finetune
+    from gpt_scratch.data import split
+    from gpt_scratch.toolbox.corpus import read_text,tinyshakespeare
+    options = {name:value for name in ("dropout", *TRAINING_OPTIONS) if (value := getattr(args, name)) is not None}
+    out = _new_folder(args.out or f"runs/{Path(args.input).stem}-finetuned")
+    old = read_text(args.old) if args.old else split(tinyshakespeare())[1]
+    before = _losses(*_load(args)[:2], old, "skip")["nats"]
+    with _how_to_go_on(out, args.input): run = finetune(Path(args.input), args.checkpoint, out, args.errors, args.device, **options)
+    exams = [row["val_loss"] for row in run.history if "val_loss" in row]
+    print(f"new text: {exams[0]:.4f} nats before, {exams[-1]:.4f} after\nold text: {before:.4f} nats before, {_losses(run.model.eval(), run.tokenizer, old, 'skip')['nats']:.4f} after")
+    print(_farewell(run, args.input))
 
 # %% ../../nbs/toolbox/cli.ipynb #3c9069f6
 def _progress(

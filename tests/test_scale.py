@@ -1,0 +1,111 @@
+"Two processes under torchrun: the curve of one, one that writes, and what happens when one of them dies."
+import json, os, subprocess, sys
+from pathlib import Path
+
+import pytest, torch
+from torch.nn import functional as F
+
+dist = pytest.importorskip("torch.distributed")
+if not dist.is_available() or not dist.is_gloo_available(): pytest.skip("torch was built without gloo", allow_module_level=True)
+
+from gpt_scratch.beyond.scale import ParallelRun
+from gpt_scratch.model import GPTConfig, GPTLanguageModel
+from gpt_scratch.tokenizer import CharTokenizer
+from gpt_scratch.toolbox.checkpoint import latest_checkpoint, load_trainer, steps, verify_checkpoint
+from gpt_scratch.toolbox.log import read_history
+from gpt_scratch.train import Run, TrainConfig, train
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs signals")
+TEXT = "".join(f"{a} met {b} in the {c}.\n" for a in ("Hal", "Lear", "Viola", "Iago") for b in ("Puck", "Ariel", "Falstaff") for c in ("wood", "tavern", "storm", "garden"))
+SETTINGS = TrainConfig(max_iters=200, batch_size=8, gradient_accumulation_steps=2, learning_rate=3e-3, warmup_iters=10, schedule="cosine", grad_clip=1., eval_interval=200, eval_iters=2)
+SMALL = dict(preset="tiny", block_size=16, n_embd=16, n_head=2, n_layer=1, batch_size=4, max_iters=20, eval_interval=5, eval_iters=1, device="cpu", progress=False)
+
+
+class Double(GPTLanguageModel):
+    "A model whose loss is computed at 64 bits like everything else."
+    def forward(self, idx, targets=None):
+        logits, _ = super().forward(idx)
+        return logits, None if targets is None else F.cross_entropy(logits.flatten(0, 1), targets.flatten())
+
+
+def make(kind, double):
+    torch.manual_seed(0)
+    tokenizer = CharTokenizer(TEXT)
+    model = (Double if double else GPTLanguageModel)(GPTConfig(vocab_size=tokenizer.vocab_size, block_size=16, n_embd=16, n_head=2, n_layer=2, dropout=0.))
+    return kind(model.double() if double else model, tokenizer, torch.tensor(tokenizer.encode(TEXT)), SETTINGS)
+
+
+def losses(run): return [row["loss"] for row in run.history if "loss" in row]
+
+
+WORKER = """
+import builtins, json, os, signal, sys
+from test_scale import *
+from gpt_scratch.beyond.scale import train_parallel
+out, story = Path(sys.argv[1]), sys.argv[2]
+rank, written, real = int(os.environ["RANK"]), [], open
+
+def spy(file, mode="r", *args, **kwargs):
+    if {*mode} & {*"wax+"} and str(file).startswith(str(out)): written.append(str(file))
+    return real(file, mode, *args, **kwargs)
+builtins.open = spy
+
+def callback(run):
+    if story == "die" and rank == 1 and run.step == 12: os.kill(os.getpid(), signal.SIGKILL)
+    if story == "stop" and rank == 1 and run.step == 6: signal.raise_signal(signal.SIGTERM)
+
+if story == "curve":
+    dist.init_process_group("gloo")
+    curves = [losses(make(ParallelRun, double).fit(progress=False)) for double in (True, False)]
+    dist.destroy_process_group()
+    if rank == 0: (out/"curves.json").write_text(json.dumps(curves))
+else:
+    run = train_parallel(TEXT, None if story == "resume" else out, resume=out if story == "resume" else None, callback=callback,
+                         **{"device":"cpu", "progress":False} if story == "resume" else {**SMALL, "dropout":.2})
+    (out.parent/f"written-{story}-{rank}.json").write_text(json.dumps([written, losses(run)]))
+"""
+
+
+def torchrun(tmp_path, out, story):
+    "Two processes; the exit code and what was said."
+    (tmp_path/"worker.py").write_text(WORKER)
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(tmp_path/"worker.py"), str(out), story]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300)
+    return done.returncode, done.stderr
+
+
+def test_the_same_curve_as_one_process(tmp_path, capsys):
+    "200 steps at 64 bits agree to 1e-9; at 32 bits they drift, and we print how far."
+    code, said = torchrun(tmp_path, tmp_path, "curve")
+    assert code == 0, said
+    for double, both in zip((True, False), json.loads((tmp_path/"curves.json").read_text())):
+        alone = losses(make(Run, double).fit(progress=False))
+        drift = max(abs(a - b) for a, b in zip(alone, both))
+        assert len(both) == 200 and alone[-1] < alone[0]/2 and drift < (1e-9 if double else 1e-2)
+        with capsys.disabled(): print(f" {'float64' if double else 'float32'}: largest difference in 200 steps {drift:.1e};", end="")
+
+
+def test_a_death_a_stop_and_going_on(tmp_path):
+    "Dropout is on, so the random states of both processes count."
+    whole, dead, stopped = tmp_path/"whole", tmp_path/"dead", tmp_path/"stopped"
+    code, said = torchrun(tmp_path, whole, "whole")
+    assert code == 0, said
+    (wrote, expected), (silent, same) = (json.loads((tmp_path/f"written-whole-{rank}.json").read_text()) for rank in (0, 1))
+    assert wrote and not silent and same == expected and len(expected) == 20 # only rank 0 writes
+    assert {"rng.cpu", "rng.cpu.1"} <= {*load_trainer(latest_checkpoint(whole))[0]}
+
+    code, said = torchrun(tmp_path, dead, "die")
+    assert code == 1 and f"process 0: another process has ended, so the job ends too; go on with resume='{dead}'" in said
+    assert [p.name for p in steps(dead)][-1] == "step-000010" and not list(dead.glob(".tmp-*"))
+    verify_checkpoint(dead/"step-000010")
+
+    code, said = torchrun(tmp_path, stopped, "stop")
+    assert code != 0 and said.count("stopped by SIGTERM after step 7") == 1, said
+    verify_checkpoint(stopped/"step-000007")
+
+    code, said = torchrun(tmp_path, stopped, "resume")
+    assert code == 0, said
+    assert json.loads((tmp_path/"written-resume-0.json").read_text())[1] == expected
+    with pytest.warns(UserWarning, match="processes was 2 and is 1"): alone = train(TEXT, resume=dead, device="cpu", progress=False)
+    assert alone.step == 20 and [row["step"] for row in read_history(dead) if "loss" in row] == [*range(1, 21)]
