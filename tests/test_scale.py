@@ -17,7 +17,7 @@ from gpt_scratch.train import Run, TrainConfig, train
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs signals")
 TEXT = "".join(f"{a} met {b} in the {c}.\n" for a in ("Hal", "Lear", "Viola", "Iago") for b in ("Puck", "Ariel", "Falstaff") for c in ("wood", "tavern", "storm", "garden"))
-SETTINGS = TrainConfig(max_iters=200, batch_size=8, gradient_accumulation_steps=2, learning_rate=3e-3, warmup_iters=10, schedule="cosine", grad_clip=1., eval_interval=200, eval_iters=2)
+SETTINGS = TrainConfig(max_iters=200, batch_size=16, learning_rate=3e-3, warmup_iters=10, schedule="cosine", grad_clip=1., eval_interval=200, eval_iters=2)
 SMALL = dict(preset="tiny", block_size=16, n_embd=16, n_head=2, n_layer=1, batch_size=4, max_iters=20, eval_interval=5, eval_iters=1, device="cpu", progress=False)
 
 
