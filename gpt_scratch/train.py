@@ -354,7 +354,7 @@ def explained(
 CAREFUL = dict(schedule="cosine", weight_decay=0.1, beta2=0.99, grad_clip=1.0)
 PRESETS = {
     "tiny": dict(block_size=32, n_embd=64, n_head=4, n_layer=2, dropout=0.0, batch_size=16, max_iters=300, learning_rate=3e-3, warmup_iters=20, eval_interval=100, eval_iters=20, **CAREFUL),
-    "cpu": dict(block_size=64, n_embd=128, n_head=4, n_layer=4, dropout=0.0, batch_size=12, max_iters=2000, learning_rate=1e-3, warmup_iters=100, eval_interval=250, **CAREFUL),
+    "cpu": dict(block_size=64, n_embd=128, n_head=4, n_layer=4, dropout=0.0, batch_size=32, max_iters=1200, learning_rate=3e-3, warmup_iters=100, eval_interval=200, **CAREFUL),
     "default": {},
     "gpt2": dict(block_size=1024, n_embd=768, n_head=12, n_layer=12, dropout=0.1, batch_size=8, gradient_accumulation_steps=8, learning_rate=6e-4, warmup_iters=200, dtype="bfloat16", **CAREFUL),
 }
