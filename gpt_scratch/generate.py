@@ -4,16 +4,28 @@
 
 # %% ../nbs/07_generate.ipynb #8d34df82
 from __future__ import annotations
-from collections.abc import Iterator
-import torch
+from collections.abc import Iterable,Iterator
+from inspect import signature
+import numpy as np,torch
 from fastcore.basics import patch
 from torch import Tensor
 from .model import GPTLanguageModel
+from .tokenizer import CharTokenizer
 
 # %% auto #0
-__all__ = ['next_probabilities', 'check_sampling', 'next_logits', 'check_prompt']
+__all__ = ['draw', 'next_probabilities', 'check_sampling', 'BlockCache', 'Cache', 'first_visible', 'next_logits', 'cache_for',
+           'read_prompts', 'as_text', 'stop_at']
 
 # %% ../nbs/07_generate.ipynb #0e20b9d9
+def draw(
+    probabilities:Tensor, # shares that sum to 1, `(B,V)`
+    darts:Tensor, # a number per row, 0 ≤ dart < 1, `(B,)`
+)->Tensor: # the id that each row's dart hits, `(B,)`
+    "Lay the shares of each row end to end and see where its dart lands."
+    ends = probabilities.cumsum(-1)
+    return (ends<=darts[:,None]*ends[:,-1:]).sum(-1)
+
+# %% ../nbs/07_generate.ipynb #c371170b
 def next_probabilities(
     logits:Tensor, # scores for the next id, `(…,V)`
     temperature:float=1.0, # below 1 sharpens, above 1 flattens, 0 is greedy
@@ -23,78 +35,224 @@ def next_probabilities(
     "What to draw from: temperature first, then top-k, then top-p (Holtzman et al. 2020)."
     check_sampling(temperature, top_k, top_p)
     if temperature==0: return torch.nn.functional.one_hot(logits.argmax(-1), logits.shape[-1]).float()
-    p,order = (logits.float()/temperature).softmax(-1).sort(descending=True, stable=True)
+    p = (logits.float()/temperature).softmax(-1)
+    if top_k is None and top_p is None: return p
+    p,order = p.sort(descending=True, stable=True)
     keep = torch.ones_like(p, dtype=torch.bool)
     if top_k: keep[...,top_k:] = False
     if top_p: keep &= (p*keep/(p*keep).sum(-1, keepdim=True)).cumsum(-1).roll(1, -1).index_fill(-1, torch.tensor(0, device=p.device), 0)<top_p
     p = torch.zeros_like(p).scatter(-1, order, p*keep)
     return p/p.sum(-1, keepdim=True)
 
-# %% ../nbs/07_generate.ipynb #7ebcc2e8
+# %% ../nbs/07_generate.ipynb #e4828835
 def check_sampling(
     temperature:float, # 0 or more
     top_k:int|None, # 1 or more, or None
     top_p:float|None, # above 0, up to 1, or None
+    max_new_tokens:int=0, # 0 or more
+    seed:int|None=None, # 0 or more, or None
 ):
     "ValueError with name, value and allowed range of the first bad setting."
     number = lambda v: type(v) in (int, float)
     if not number(temperature) or not 0<=temperature<=100: raise ValueError(f"temperature is {temperature!r}; it must be a number from 0 (greedy) to 100, 0.8 is a good start")
     if top_k is not None and (type(top_k) is not int or top_k<1): raise ValueError(f"top_k is {top_k!r}; it must be a whole number from 1, or None for all")
     if top_p is not None and (not number(top_p) or not 0<top_p<=1): raise ValueError(f"top_p is {top_p!r}; it must be a number above 0 and up to 1, or None for all")
+    if type(max_new_tokens) is not int or max_new_tokens<0: raise ValueError(f"max_new_tokens is {max_new_tokens!r}; it must be a whole number from 0")
+    if seed is not None and (type(seed) is not int or seed<0): raise ValueError(f"seed is {seed!r}; it must be a whole number from 0, or None for any")
 
-# %% ../nbs/07_generate.ipynb #1b407247
+# %% ../nbs/07_generate.ipynb #2019fe86
+class BlockCache:
+    "The keys and values of one block, for the ids read so far."
+    def __init__(self,
+        size:int, # how many places to keep
+    ):
+        self.size,self.length,self.kept = size,0,None
+
+    def extend(self,
+        k:Tensor, # keys of the next positions, `(B,H,T,D)`
+        v:Tensor, # their values, `(B,H,T,D)`
+    )->list[Tensor]: # keys and values of all positions so far
+        "Write the new ones behind the old ones, into room that was set aside once."
+        if self.kept is None: self.kept = [new.new_empty(*new.shape[:2], self.size, new.shape[3]) for new in (k,v)]
+        past,self.length = self.length,self.length+k.shape[2]
+        for kept,new in zip(self.kept, (k,v)): kept[:,:,past:self.length] = new
+        return [kept[:,:,:self.length] for kept in self.kept]
+
+# %% ../nbs/07_generate.ipynb #ea1edff6
+class Cache:
+    "What a model has computed about a text: keys and values for each of its blocks."
+    def __init__(self,
+        model:GPTLanguageModel, # whose keys and values these will be
+    ):
+        self.blocks,self.start = [BlockCache(model.config.block_size) for _ in model.blocks],0
+
+    def __getitem__(self, i): return self.blocks[i]
+
+    @property
+    def length(self)->int: # up to block_size
+        "How many places have been read."
+        return self.blocks[0].length
+
+    def begin(self,
+        start:int, # which place of the text comes first
+    ):
+        "Make sure that the cache begins at a place of the text: empty it if it began at another."
+        if start!=self.start:
+            self.start = start
+            for block in self.blocks: block.length = 0
+
+    def select(self,
+        rows:Tensor, # which rows of the batch to keep, in which order
+    ):
+        "Keep some rows; a row may be kept several times."
+        for block in self.blocks: block.kept = [kept[rows] for kept in block.kept]
+
+# %% ../nbs/07_generate.ipynb #c05ec591
+def first_visible(
+    length:int, # how long the text is, in ids
+    block_size:int, # how many of them the model can see
+    window:str="full", # "full": always as many as possible; "rolling": when there is no more room, forget the first half
+)->int: # the place in the text where the visible part starts
+    "What to forget of a text that is longer than the context."
+    if window not in ("full", "rolling"): raise ValueError(f'window is {window!r}; it must be "full" or "rolling"')
+    over,step = max(0, length-block_size),1 if window=="full" else block_size-block_size//2
+    return -(-over//step)*step
+
+# %% ../nbs/07_generate.ipynb #ac3e0b42
+@torch.no_grad()
+def next_logits(
+    model:GPTLanguageModel, # left in the mode it was in
+    idx:Tensor, # the whole text so far, `(B,T)`
+    cache:Cache|None=None, # what was read before; without one, all that is visible is read anew
+    window:str="full", # what to see of a text beyond block_size, "full" or "rolling"
+)->Tensor: # scores for what comes next, `(B,V)`
+    "Ask the model for the next id, without dropout."
+    start,training = first_visible(idx.shape[1], model.config.block_size, window),model.training
+    if training: model.eval()
+    try:
+        if cache is None: return model(idx[:,start:])[0][:,-1]
+        cache.begin(start)
+        return model(idx[:,start+cache.length:], cache=cache)[0][:,-1]
+    finally:
+        if training: model.train()
+
+# %% ../nbs/07_generate.ipynb #7f10f28c
+def cache_for(
+    model:GPTLanguageModel, # whose parts may be your own
+)->Cache|None: # None if one of them doesn't take a cache
+    "An empty cache, if all blocks of a model and their attention can use one."
+    parts = [part for block in model.blocks for part in (block, getattr(block, "attention", block))]
+    return Cache(model) if all("cache" in signature(part.forward).parameters for part in parts) else None
+
+# %% ../nbs/07_generate.ipynb #953c46b7
+def read_prompts(
+    idx:Tensor|list[list[int]], # prompts of one length `(B,T)`, or a list of lists of ids
+    model:GPTLanguageModel, # who will continue them
+)->tuple[Tensor,Tensor]: # the prompts, short ones filled up with zeros, `(B,T)`, and their lengths, `(B,)`
+    "Bring prompts into one tensor, or say with a ValueError what is wrong with them."
+    rows = list(idx) if isinstance(idx, Tensor) else [torch.as_tensor(row, device=model.lm_head.weight.device) for row in idx]
+    if not rows or any(row.dim()!=1 or not len(row) for row in rows): raise ValueError("the prompt must be (B,T), or a list of lists of ids, with at least 1 id per row")
+    text = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
+    if text.is_floating_point() or text.min()<0 or text.max()>=model.config.vocab_size:
+        raise ValueError(f"the prompt has ids from {text.min()} to {text.max()}; the model knows whole numbers from 0 to {model.config.vocab_size-1}")
+    return text,torch.tensor([len(row) for row in rows], device=text.device)
+
+# %% ../nbs/07_generate.ipynb #77ad4ea0
 @patch
 def stream(self:GPTLanguageModel,
-    idx:Tensor, # the prompt, `(B,T)` with `T` from 1; only its last block_size ids count
+    idx:Tensor|list[list[int]], # the prompt, `(B,T)`, or a list of lists of ids
     max_new_tokens:int, # how many ids to add
     temperature:float=1.0, # below 1 sharpens, above 1 flattens, 0 is greedy
     top_k:int|None=None, # draw only from so many of the most likely ids
     top_p:float|None=None, # draw only from the most likely ids that reach this sum
-    seed:int|None=None, # the same seed gives the same text; None draws one
+    seed:int|None=None, # the same seed gives the same text, row `i` draws with seed+i; None takes one at random
+    window:str="full", # beyond block_size: "full" sees as much as it can, "rolling" is many times faster
+    cache:bool=True, # False reads everything anew at each step
 )->Iterator[Tensor]: # the next id of each row, `(B,)`, one step at a time
-    "Generate id by id."
-    check_prompt(idx, max_new_tokens, self.config.vocab_size)
-    check_sampling(temperature, top_k, top_p)
-    generator = torch.Generator(idx.device)
-    generator.manual_seed(torch.randint(2**62, ()).item() if seed is None else seed)
-    for _ in range(max_new_tokens):
-        logits = next_logits(self, idx)
-        chosen = torch.multinomial(next_probabilities(logits, temperature, top_k, top_p), 1, generator=generator)
-        idx = torch.cat([idx, chosen], 1)
-        yield chosen[:,0]
-
-# %% ../nbs/07_generate.ipynb #0d373d7f
-@torch.no_grad()
-def next_logits(
-    model:GPTLanguageModel, # left in the mode it was in
-    idx:Tensor, # the text so far, `(B,T)`
-)->Tensor: # scores for what comes next, `(B,V)`
-    "Ask the model for the next id, without dropout and with the context that it can see."
-    training = model.training
-    model.eval()
-    try: return model(idx[:,-model.config.block_size:])[0][:,-1]
-    finally: model.train(training)
-
-# %% ../nbs/07_generate.ipynb #422ba285
-def check_prompt(
-    idx:Tensor, # the prompt
-    max_new_tokens:int, # how many ids to add
-    vocab_size:int, # ids must lie below
-):
-    "ValueError that says what is wrong with a prompt."
-    if idx.dim()!=2 or idx.shape[1]<1: raise ValueError(f"the prompt has shape {tuple(idx.shape)}; it must be (B,T) with at least 1 id per row")
-    if idx.min()<0 or idx.max()>=vocab_size: raise ValueError(f"the prompt has ids from {idx.min()} to {idx.max()}; the model knows 0 to {vocab_size-1}")
-    if type(max_new_tokens) is not int or max_new_tokens<0: raise ValueError(f"max_new_tokens is {max_new_tokens!r}; it must be a whole number from 0")
+    "Generate id by id. While a row is still inside its prompt, its next id is the prompt's."
+    check_sampling(temperature, top_k, top_p, max_new_tokens, seed)
+    prompts,lengths = read_prompts(idx, self)
+    seed = torch.randint(2**62, ()).item() if seed is None else seed
+    sources = [np.random.default_rng(seed+row) for row in range(len(prompts))]
+    shortest,longest = lengths.min().item(),lengths.max().item()
+    text,memory = prompts[:,:shortest],cache_for(self) if cache else None
+    for place in range(shortest, longest+max_new_tokens):
+        p = next_probabilities(next_logits(self, text, memory, window), temperature, top_k, top_p)
+        darts = [source.random(dtype=np.float32) if place>=n else 0 for source,n in zip(sources, lengths.tolist())]
+        chosen = draw(p, p.new_tensor(darts))
+        if place<longest: chosen = torch.where(place<lengths, prompts[:,place], chosen)
+        text = torch.cat([text, chosen[:,None]], 1)
+        yield chosen
 
 # %% ../nbs/07_generate.ipynb #6c38af5b
 @patch
 def generate(self:GPTLanguageModel,
-    idx:Tensor, # the prompt, `(B,T)` with `T` from 1; only its last block_size ids count
-    max_new_tokens:int, # how many ids to add
+    idx:Tensor|list[list[int]], # the prompt, `(B,T)`, or a list of lists of ids
+    max_new_tokens:int, # how many ids to add to each row
     temperature:float=1.0, # below 1 sharpens, above 1 flattens, 0 is greedy
     top_k:int|None=None, # draw only from so many of the most likely ids
     top_p:float|None=None, # draw only from the most likely ids that reach this sum
-    seed:int|None=None, # the same seed gives the same text; None draws one
-)->Tensor: # the prompt and what follows it, `(B,T+max_new_tokens)`
+    seed:int|None=None, # the same seed gives the same text, row `i` draws with seed+i; None takes one at random
+    window:str="full", # beyond block_size: "full" sees as much as it can, "rolling" is many times faster
+    cache:bool=True, # False reads everything anew at each step
+)->Tensor|list[list[int]]: # prompts and what follows them, as they came: `(B,T+max_new_tokens)` or lists of ids
     "Continue each row of the prompt."
-    return torch.cat([idx, *(ids[:,None] for ids in self.stream(idx, max_new_tokens, temperature, top_k, top_p, seed))], 1)
+    prompts,lengths = read_prompts(idx, self)
+    new = [ids[:,None] for ids in self.stream(idx, max_new_tokens, temperature, top_k, top_p, seed, window, cache)]
+    text = torch.cat([prompts[:,:lengths.min()], *new], 1)
+    if isinstance(idx, Tensor): return text
+    return [row[:n+max_new_tokens].tolist() for row,n in zip(text, lengths.tolist())]
+
+# %% ../nbs/07_generate.ipynb #550ab21e
+def as_text(
+    tokenizer:CharTokenizer, # or any other that can `decode` ids
+    ids:Iterable[Tensor|int], # ids of one text, as they come
+)->Iterator[str]: # the text, piece by piece
+    "Decode ids one by one, holding them back until they form whole characters."
+    waiting = []
+    for id in ids:
+        waiting.append(int(id))
+        piece = tokenizer.decode(waiting)
+        if piece.endswith("\ufffd"): continue # half a character
+        waiting.clear()
+        yield piece
+    if waiting: yield tokenizer.decode(waiting)
+
+# %% ../nbs/07_generate.ipynb #b67b463a
+def stop_at(
+    pieces:Iterable[str], # a text, piece by piece
+    stops:str|list[str], # where to end; the text ends before the first one that is complete
+)->Iterator[str]: # the text up to there, piece by piece
+    "Pass a text on until a stop turns up, holding back what may be the beginning of one."
+    stops,held = [stops] if isinstance(stops, str) else list(stops),""
+    if "" in stops: raise ValueError("a stop is empty; it must have at least 1 character")
+    for piece in pieces:
+        held += piece
+        found = min(((held.index(stop)+len(stop), held.index(stop)) for stop in stops if stop in held), default=None)
+        if found: held = held[:found[1]]; break
+        waiting = max((n for stop in stops for n in range(1, len(stop)) if held.endswith(stop[:n])), default=0)
+        ready,held = held[:len(held)-waiting],held[len(held)-waiting:]
+        if ready: yield ready
+    if held: yield held
+
+# %% ../nbs/07_generate.ipynb #97004d8c
+@patch
+@torch.no_grad()
+def beam_search(self:GPTLanguageModel,
+    idx:Tensor, # the prompt, `(1,T)`
+    max_new_tokens:int, # how many ids to add
+    beams:int=4, # how many beginnings to keep; 1 is greedy
+    window:str="full", # beyond block_size: "full" sees as much as it can, "rolling" is faster
+)->tuple[Tensor,Tensor]: # the texts found, `(beams,T+max_new_tokens)`, best first, and the log-probability of what was added, `(beams,)`
+    "Look for the most likely continuation: extend the best beginnings by every id, keep the best again."
+    check_sampling(0, None, None, max_new_tokens)
+    text,lengths = read_prompts(idx, self)
+    if len(text)>1 or type(beams) is not int or beams<1: raise ValueError(f"beam search takes 1 prompt and 1 or more beams, not {len(text)} and {beams!r}")
+    cache,scores = cache_for(self),torch.zeros(1, device=text.device)
+    for _ in range(max_new_tokens):
+        extended = scores[:,None] + next_logits(self, text, cache, window).float().log_softmax(-1) # every beginning, every id
+        scores,best = extended.flatten().topk(min(beams, extended.numel()))
+        parents,chosen = best//extended.shape[1],best%extended.shape[1]
+        text = torch.cat([text[parents], chosen[:,None]], 1)
+        if cache is not None: cache.select(parents) # a beginning takes its keys and values along
+    return text,scores
