@@ -4,7 +4,7 @@
 
 # %% ../nbs/06_train.ipynb #5d7220b1
 from __future__ import annotations
-import contextlib,difflib,hashlib,json,math,platform,signal,sys,time,warnings
+import contextlib,difflib,hashlib,json,math,platform,shutil,signal,sys,time,warnings
 from collections.abc import Callable
 from dataclasses import asdict,dataclass,fields
 from itertools import chain
@@ -15,7 +15,7 @@ from torch import Tensor
 from .data import encode_file,get_batch,split
 from .model import GPTConfig,GPTLanguageModel
 from .tokenizer import CharTokenizer,UnknownCharacter
-from .toolbox.checkpoint import CheckpointError,latest_checkpoint,load_checkpoint,load_trainer,prune_checkpoints,remove_leftovers,save_checkpoint,write_best
+from .toolbox.checkpoint import CheckpointError,latest_checkpoint,load_checkpoint,load_trainer,prune_checkpoints,remove_leftovers,save_checkpoint,verify_checkpoint,write_best
 from .toolbox.corpus import read_text,write_whole
 from .toolbox.faults import NotFinite,Stopped,Stopper,check_finite,explain_memory,is_interactive,is_out_of_memory,memory_size,remedies
 from .toolbox.log import JSONLines,Guarded,Logger,open_logger,plot_history,read_history,reporter
@@ -238,7 +238,10 @@ def save(self:Run):
     tensors = {f"{kind}.{name}":state[kind] for name,p in self.model.named_parameters() for state in [self.optimizer.state[p]] for kind in state}
     state = dict(step=self.step, settings=asdict(self.config), text=fingerprint(self.ids), made_with=self.surroundings())
     name = f"step-{self.step:06d}"
-    if not (self.out/name).exists(): save_checkpoint(self.out/name, self.model, self.tokenizer, trainer=(tensors | self.random_states(), state))
+    try: verify_checkpoint(self.out/name) # a run that stopped right here comes by again
+    except CheckpointError: # not there yet, or damaged
+        shutil.rmtree(self.out/name, ignore_errors=True)
+        save_checkpoint(self.out/name, self.model, self.tokenizer, trainer=(tensors | self.random_states(), state))
     best = min((row for row in self.history if "val_loss" in row and row["step"]), key=lambda row: row["val_loss"], default={"step":None})
     if best["step"]==self.step: write_best(self.out, name, best["val_loss"])
     prune_checkpoints(self.out)
