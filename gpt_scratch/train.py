@@ -14,7 +14,7 @@ from fastcore.basics import patch
 from torch import Tensor
 from .data import encode_file,get_batch,split
 from .model import GPTConfig,GPTLanguageModel
-from .tokenizer import CharTokenizer,UnknownCharacter
+from .tokenizer import BPETokenizer,CharTokenizer,UnknownCharacter
 from .toolbox.checkpoint import CheckpointError,latest_checkpoint,load_checkpoint,load_trainer,prune_checkpoints,remove_leftovers,save_checkpoint,verify_checkpoint,write_best
 from .toolbox.corpus import read_text,write_whole
 from .toolbox.faults import NotFinite,Stopped,Stopper,check_finite,explain_memory,is_interactive,is_out_of_memory,memory_size,remedies
@@ -23,8 +23,9 @@ from .toolbox.log import JSONLines,Guarded,Logger,open_logger,plot_history,read_
 # %% auto #0
 __all__ = ['WHOLE', 'REAL', 'CHOICE', 'GENERATORS', 'CAREFUL', 'PRESETS', 'TrainConfig', 'check_settings', 'learning_rate_at',
            'configure_optimizer', 'train_step', 'mixed_precision', 'estimate_loss', 'ngram_losses', 'occurrences',
-           'Run', 'fingerprint', 'check_state', 'explained', 'make_configs', 'pick_device', 'load_text', 'train',
-           'claim_folder', 'check_length', 'start_run', 'load_again', 'check_sizes', 'saved_settings', 'resume_run']
+           'Run', 'fingerprint', 'check_state', 'explained', 'make_configs', 'pick_device', 'load_text',
+           'make_tokenizer', 'train', 'claim_folder', 'check_length', 'start_run', 'load_again', 'check_sizes',
+           'saved_settings', 'resume_run']
 
 # %% ../nbs/06_train.ipynb #1db89e73
 @dataclass(frozen=True)
@@ -374,7 +375,8 @@ def make_configs(
     for name in options:
         if name in known: continue
         near = difflib.get_close_matches(name, known, 1) or ["max_iters"]
-        raise ValueError(f"{name} is no option; {'it follows from the text' if name=='vocab_size' else f'did you mean {near[0]}?'}")
+        fixed = {"vocab_size":'it follows from the text, unless a new run has tokenizer="bpe"', "tokenizer":"a run keeps the one that it began with"}
+        raise ValueError(f"{name} is no option; {fixed.get(name, f'did you mean {near[0]}?')}")
     return GPTConfig(**{k:options.get(k, v) for k,v in sizes.items()}), TrainConfig(**{k:options.get(k, v) for k,v in settings.items()})
 
 # %% ../nbs/06_train.ipynb #66420104
@@ -405,6 +407,18 @@ def load_text(
     tokenizer = tokenizer or CharTokenizer(symbols)
     return tokenizer,encode_file(text, tokenizer, folder/"ids.bin")
 
+# %% ../nbs/06_train.ipynb #ceaaba2a
+def make_tokenizer(
+    text:str|Path, # the text itself, or the path of a UTF-8 file
+    tokenizer:str|object="char", # "char", "bpe", or a tokenizer that exists already
+    vocab_size:int|None=None, # number of tokens, with "bpe" only; 1,024 if None
+)->object|None: # None for "char": `load_text` finds the characters
+    "The tokenizer of a new run."
+    if vocab_size is not None and tokenizer!="bpe": raise ValueError(f'vocab_size is {vocab_size!r}, but it follows from the text; it is an option with tokenizer="bpe" only')
+    if tokenizer=="bpe": return BPETokenizer.train(text if isinstance(text, str) else read_text(text), 1024 if vocab_size is None else vocab_size)
+    if isinstance(tokenizer, str) and tokenizer!="char": raise ValueError(f'tokenizer is {tokenizer!r}; it must be "char" or "bpe"')
+    return None if tokenizer=="char" else tokenizer
+
 # %% ../nbs/06_train.ipynb #d67a63bd
 def train(
     text:str|Path, # what to learn from: the text itself, or the path of a UTF-8 file
@@ -415,7 +429,7 @@ def train(
     callback:Callable|None=None, # called with the run before each step and once at the end
     progress:bool=True, # show how it goes
     loggers:list[str|Logger]=(), # who else wants to see the history: "tensorboard", "wandb" or your own
-    **options, # any field of GPTConfig or TrainConfig
+    **options, # any field of GPTConfig or TrainConfig; a new run also takes those of `make_tokenizer`
 )->Run: # with `model`, `tokenizer`, `history` and `out`
     "Train a GPT on a text, from the beginning or from a checkpoint."
     where = pick_device(device)
@@ -449,16 +463,17 @@ def start_run(
     out:Path|None, # a folder that doesn't exist yet or is empty, or None
     preset:str, # a name in `PRESETS`
     device:torch.device, # where the model goes
-    options:dict, # fields of GPTConfig or TrainConfig; they override the preset
+    options:dict, # fields of GPTConfig or TrainConfig, which override the preset; tokenizer and vocab_size
     loggers:list[str|Logger]=(), # who else wants to see the history
     kind:type=Run, # the class of the run
 )->Run:
     "A fresh run: settings checked, text encoded, weights drawn from the seed."
     if preset not in PRESETS: raise ValueError(f"preset is {preset!r}; choose from {', '.join(PRESETS)}")
-    sizes,settings = make_configs(PRESETS[preset]|options, GPTConfig(), TrainConfig())
+    symbols = {name:options[name] for name in ("tokenizer", "vocab_size") if name in options}
+    sizes,settings = make_configs(PRESETS[preset]|{k:v for k,v in options.items() if k not in symbols}, GPTConfig(), TrainConfig())
     if out: claim_folder(out)
     try:
-        tokenizer,ids = load_text(text, folder=out)
+        tokenizer,ids = load_text(text, make_tokenizer(text, **symbols), out)
         check_length(ids, sizes, settings, hint=isinstance(text, str) and len(text)<200)
         sizes = GPTConfig(**asdict(sizes)|{"vocab_size":tokenizer.vocab_size})
         torch.manual_seed(settings.seed)
