@@ -1,5 +1,5 @@
 "Our byte-pair encoding against tiktoken and Hugging Face's tokenizers, id by id, with our own merges and with GPT-2's."
-import json, random, re, subprocess, sys, unicodedata, zipfile
+import json, os, random, re, subprocess, sys, unicodedata, zipfile
 from collections import Counter
 from hashlib import sha256
 from pathlib import Path
@@ -8,6 +8,7 @@ import pytest
 
 from gpt_scratch.beyond.gpt2 import gpt2_alphabet, gpt2_tokenizer
 from gpt_scratch.tokenizer import BPETokenizer, load_tokenizer, merge_bytes, split_words
+from gpt_scratch.toolbox.checkpoint import load_checkpoint
 from gpt_scratch.toolbox.corpus import tinyshakespeare
 
 PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+" # as in GPT-2's encoder.py
@@ -158,3 +159,25 @@ def test_damaged_files(shakespeare, tmp_path):
             assert tokenizer.decode(tokenizer.encode(text)) == text
             outcomes["loaded"] += 1
     assert outcomes["refused"] > 50
+
+
+def test_training_and_generating_on_the_command_line(tmp_path):
+    "A text of three scripts: trained with byte pairs, resumed, continued and measured."
+    (tmp_path/"text.txt").write_text("to be, or not to be: 있다 없다, é 𝄞\n" * 200, encoding="utf-8")
+    def run(*words):
+        env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"}
+        return subprocess.run([sys.executable, "-c", "import sys; from gpt_scratch.toolbox.cli import main; sys.exit(main())", *map(str, words)], cwd=tmp_path, env=env, capture_output=True, text=True, encoding="utf-8", timeout=300)
+    short = ("--input", "text.txt", "--preset", "tiny", "--block_size", 16, "--eval_interval", 30, "--device", "cpu")
+    done = run("train", *short, "--max_iters", 60, "--out", "run", "--tokenizer", "bpe", "--vocab_size", 280)
+    assert done.returncode == 0, done.stderr
+    done = run("train", "--resume", "run", "--input", "text.txt", "--max_iters", 90, "--device", "cpu")
+    assert done.returncode == 0, done.stderr
+    _, tokenizer = load_checkpoint(tmp_path/"run")
+    assert tokenizer.vocab_size == 280
+    done = run("generate", "--checkpoint", "run", "--prompt", "있다", "--max_new_tokens", 40, "--temperature", 0, "--device", "cpu")
+    assert done.returncode == 0 and done.stdout.startswith("있다"), done
+    assert "nats per character" in run("evaluate", "--checkpoint", "run", "--input", "text.txt", "--device", "cpu").stdout
+    for words, message in (("--vocab_size", 300), 'only'), (("--tokenizer", "bpe", "--vocab_size", 255), "from 256"), (("--tokenizer", "word"), "invalid choice"):
+        refused = run("train", *short, "--out", "other", *words)
+        assert refused.returncode in (1, 2) and message in refused.stderr and len(refused.stderr.splitlines()) == 1, refused.stderr
+        assert not (tmp_path/"other").exists()

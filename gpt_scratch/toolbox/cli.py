@@ -172,6 +172,8 @@ def _how_to_go_on(
     preset=(("tiny", "cpu", "default", "gpt2"), "where the options below start: tiny takes seconds and cpu minutes on 2 cores; "
         "default, the course's model, and gpt2, as large as the small GPT-2, are for a GPU"),
     resume=(str, "a run folder to go on from, with the run's own options"),
+    tokenizer=(("char", "bpe"), "what the model reads: the text's characters, or byte pairs that are learned from it; char if not given"),
+    vocab_size=(int, "how many tokens --tokenizer bpe learns; at least 256, 1024 if not given"),
     log=(("tensorboard", "wandb"), "also follow the run there; its folder has history.jsonl in any case"),
     device=(str, "auto, cpu, cuda or mps", "auto"),
     **MODEL_OPTIONS, **TRAINING_OPTIONS)
@@ -181,7 +183,7 @@ def train(
     "Train a model on a text. What isn't given is as the preset has it."
     from gpt_scratch.train import train
     from gpt_scratch.toolbox.corpus import tinyshakespeare
-    options = {name:value for name in (*MODEL_OPTIONS, *TRAINING_OPTIONS) if (value := getattr(args, name)) is not None}
+    options = {name:value for name in ("tokenizer", "vocab_size", *MODEL_OPTIONS, *TRAINING_OPTIONS) if (value := getattr(args, name)) is not None}
     if args.resume and (args.preset or args.out): raise UsageError("--resume goes on in the run's folder with its options: leave out --preset and --out")
     if not args.resume:
         options["preset"] = args.preset or "default"
@@ -309,12 +311,12 @@ def info(
 ):
     "Describe a model: its shape, its files, its training."
     from dataclasses import asdict
-    from gpt_scratch.model import count_parameters
-    from gpt_scratch.toolbox.checkpoint import find_checkpoint,verify_checkpoint
+    from gpt_scratch.toolbox.checkpoint import blueprint,find_checkpoint,verify_checkpoint
     folder = find_checkpoint(args.checkpoint)
     config = verify_checkpoint(folder)
     print(args.checkpoint if args.checkpoint == folder.name else folder)
-    print(f"{count_parameters(config):,} parameters:", ", ".join(f"{name} {value}" for name,value in asdict(config).items()))
+    parameters = sum(p.numel() for p in blueprint(config).parameters())
+    print(f"{parameters:,} parameters:", ", ".join(f"{name} {value}" for name,value in asdict(config).items()))
     for line in _progress(folder): print(line)
     for path in sorted(folder.iterdir()): print(f"{path.stat().st_size:>12,}  {path.name}")
     if (folder/"README.md").exists(): print("\n" + (folder/"README.md").read_text(encoding="utf-8").strip())
