@@ -259,3 +259,12 @@ def test_an_old_torch_is_refused(tmp_path, monkeypatch):
     path = saved(tmp_path, original()[1])
     monkeypatch.setattr(torch, "__version__", "2.5.1")
     assert "2.6 or newer" in refused(path)
+
+
+def test_the_command_imports_the_same_model(tmp_path, capsys):
+    from gpt_scratch.toolbox.cli import main
+    path, out = saved(tmp_path, original()[1]), tmp_path/"ours"
+    assert main(["import", str(path), str(out)]) == 0 and str(out) in capsys.readouterr().out
+    ours, expected = load_checkpoint(out)[0], import_original(path)[0]
+    assert all(torch.equal(a, b) for a, b in zip(ours.parameters(), expected.parameters()))
+    assert main(["import", str(path), str(out)]) == 1 and "never overwritten" in capsys.readouterr().err

@@ -13,17 +13,17 @@ from .. import __version__
 
 # %% auto #0
 __all__ = ['COMMANDS', 'MODEL_OPTIONS', 'TRAINING_OPTIONS', 'MODEL', 'LOADING', 'command', 'UsageError', 'main', 'train',
-           'generate', 'evaluate', 'finetune', 'info']
+           'generate', 'evaluate', 'finetune', 'info', 'import_']
 
 # %% ../../nbs/toolbox/cli.ipynb #4a865eba
 COMMANDS = {} # name: (function, table of options)
 
 def command(
-    **options:tuple, # `name=(type or allowed words, help, default)`
+    **options:tuple, # `name=(type or allowed words, help, default)`; a name in capitals is a word without a name, and required
 )->Callable: # a decorator
     "Make a function a verb of the command; its docstring is the help text."
     def register(f):
-        COMMANDS[f.__name__] = f,options
+        COMMANDS[f.__name__.strip("_")] = f,options
         return f
     return register
 
@@ -47,10 +47,12 @@ def _build_parser()->_Parser: # knows every verb in `COMMANDS`
     parser.add_argument("--version", action="version", version=__version__)
     verbs = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
     for name,(f,options) in COMMANDS.items():
-        verb = verbs.add_parser(name, help=f.__doc__, description=f.__doc__, usage=f"gpt_scratch {name} [options]", formatter_class=shape, allow_abbrev=False)
+        words = "".join(f" {option}" for option in options if option.isupper())
+        verb = verbs.add_parser(name, help=f.__doc__, description=f.__doc__, usage=f"gpt_scratch {name} [options]{words}", formatter_class=shape, allow_abbrev=False)
         for option,(kind,text,*default) in options.items():
             limits = dict(choices=kind) if isinstance(kind, tuple) else dict(type=kind, metavar={int:"N", float:"X"}.get(kind))
-            verb.add_argument(f"--{option}", help=text + "".join(f" (default {d})" for d in default), default=(default or [None])[0], **limits)
+            if option.isupper(): verb.add_argument(option, help=text, type=kind)
+            else: verb.add_argument(f"--{option}", help=text + "".join(f" (default {d})" for d in default), default=(default or [None])[0], **limits)
     return parser
 
 # %% ../../nbs/toolbox/cli.ipynb #0f53b2d8
@@ -320,3 +322,13 @@ def info(
     for line in _progress(folder): print(line)
     for path in sorted(folder.iterdir()): print(f"{path.stat().st_size:>12,}  {path.name}")
     if (folder/"README.md").exists(): print("\n" + (folder/"README.md").read_text(encoding="utf-8").strip())
+
+# %% ../../nbs/toolbox/cli.ipynb #58c65b78
+@command(FILE=(str, "a checkpoint of the original GPT-from-Scratch, gpt_checkpoint.pt"), OUT=(str, "a new folder for the checkpoint"))
+def import_(
+    args:Namespace, # the options
+):
+    "Turn a checkpoint of the original GPT-from-Scratch into one of ours."
+    from gpt_scratch.toolbox.checkpoint import save_checkpoint
+    from gpt_scratch.toolbox.export import import_original
+    print(f"imported as {save_checkpoint(args.OUT, *import_original(args.FILE))}: gpt_scratch generate --checkpoint {shlex.quote(args.OUT)}")
