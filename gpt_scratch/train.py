@@ -471,9 +471,10 @@ def start_run(
     if preset not in PRESETS: raise ValueError(f"preset is {preset!r}; choose from {', '.join(PRESETS)}")
     symbols = {name:options[name] for name in ("tokenizer", "vocab_size") if name in options}
     sizes,settings = make_configs(PRESETS[preset]|{k:v for k,v in options.items() if k not in symbols}, GPTConfig(), TrainConfig())
+    tokenizer = make_tokenizer(text, **symbols)
     if out: claim_folder(out)
     try:
-        tokenizer,ids = load_text(text, make_tokenizer(text, **symbols), out)
+        tokenizer,ids = load_text(text, tokenizer, out)
         check_length(ids, sizes, settings, hint=isinstance(text, str) and len(text)<200)
         sizes = GPTConfig(**asdict(sizes)|{"vocab_size":tokenizer.vocab_size})
         torch.manual_seed(settings.seed)
