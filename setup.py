@@ -9,13 +9,12 @@ config.read(Path(__file__).parent / "settings.ini", encoding="utf-8")
 cfg = config["DEFAULT"]
 minors = range(*(int(cfg[key].split(".")[1]) + i for i, key in enumerate(("min_python", "max_python"))))
 suffix = "_requirements"
-readme = Path(__file__).with_name("README.md")
 
 setup(
     name=cfg["lib_name"],
     version=cfg["version"],
     description=cfg["description"],
-    long_description=readme.read_text(encoding="utf-8") if readme.exists() else "",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     author=cfg["author"],
     license=cfg["license"],
@@ -23,7 +22,7 @@ setup(
     project_urls={"Documentation": cfg["doc_host"] + cfg["doc_baseurl"]},
     keywords=cfg["keywords"].split(),
     classifiers=[
-        "Development Status :: 3 - Alpha",
+        "Development Status :: " + cfg["status"],
         "Intended Audience :: " + cfg["audience"],
         "Natural Language :: " + cfg["language"],
         *(f"Programming Language :: Python :: 3.{minor}" for minor in minors),

@@ -54,7 +54,7 @@ def merge_streams(cell):
 def run(path, root, flags):
     "Execute the notebook at `path` and save it."
     nb = nbformat.read(path, as_version=4)
-    runner = Runner(nb, timeout=1800, kernel_name="python3", record_timing=False, extra_arguments=["--log-level=ERROR"],
+    runner = Runner(nb, timeout=1800, kernel_name="python3", record_timing=False, extra_arguments=["--log-level=CRITICAL"],
                     resources={"metadata": {"path": str(path.parent)}})
     runner.flags, runner.setup = flags, SETUP.format(root=str(root))
     runner.execute()
