@@ -8,13 +8,16 @@ from collections.abc import Iterable,Iterator
 from inspect import signature
 import numpy as np,torch
 from fastcore.basics import patch
-from torch import Tensor
+from torch import Tensor,nn
+from .attention import MultiHeadAttention
+from .block import Block,FeedForward,LayerNorm
+from .embedding import Embedding
 from .model import GPTLanguageModel
 from .tokenizer import CharTokenizer
 
 # %% auto #0
-__all__ = ['draw', 'next_probabilities', 'check_sampling', 'BlockCache', 'Cache', 'first_visible', 'next_logits', 'cache_for',
-           'read_prompts', 'as_text', 'stop_at']
+__all__ = ['KNOWN', 'draw', 'next_probabilities', 'check_sampling', 'BlockCache', 'Cache', 'first_visible', 'next_logits',
+           'norm_row', 'LeanStep', 'cache_for', 'read_prompts', 'as_text', 'stop_at']
 
 # %% ../nbs/07_generate.ipynb #0e20b9d9
 def draw(
@@ -85,6 +88,7 @@ class Cache:
         model:GPTLanguageModel, # whose keys and values these will be
     ):
         self.blocks,self.start = [BlockCache(model.config.block_size) for _ in model.blocks],0
+        self.lean = None # a faster way to take single steps, see below
 
     def __getitem__(self, i): return self.blocks[i]
 
@@ -128,21 +132,67 @@ def next_logits(
 )->Tensor: # scores for what comes next, `(B,V)`
     "Ask the model for the next id, without dropout."
     start,training = first_visible(idx.shape[1], model.config.block_size, window),model.training
-    if training: model.eval()
-    try:
-        if cache is None: return model(idx[:,start:])[0][:,-1]
+    if cache is not None:
         cache.begin(start)
-        return model(idx[:,start+cache.length:], cache=cache)[0][:,-1]
+        start,past = start+cache.length,{"cache":cache}
+        if cache.lean and cache.length and idx[:,start:].numel()==1: return cache.lean(idx[0,-1].item(), cache)
+    else: past = {}
+    if training: model.eval()
+    try: return model(idx[:,start:], **past)[0][:,-1]
     finally:
         if training: model.train()
 
 # %% ../nbs/07_generate.ipynb #7f10f28c
+def norm_row(
+    x:np.ndarray, # one vector, `(C,)`
+    weight:np.ndarray, # learned scale γ, `(C,)`
+    bias:np.ndarray, # learned shift β, `(C,)`
+    eps:float, # keeps a constant vector from dividing by zero
+)->np.ndarray: # normalized, `(C,)`
+    "Layer normalization of a single vector."
+    x = x-x.sum()/len(x)
+    return x*(x.dot(x)/len(x)+eps)**-0.5*weight+bias
+
+# %% ../nbs/07_generate.ipynb #26bd2ff6
+class LeanStep:
+    "The course's model for one more id of one text, on the model's own numbers and with a cache that others filled."
+    def __init__(self,
+        model:GPTLanguageModel, # of the course's own parts, float32, on the CPU
+    ):
+        def numbers(part): return [p.detach().numpy() for p in part.parameters()] # the same memory, not a copy
+        self.embedding,self.blocks = numbers(model.embedding),[numbers(block) for block in model.blocks]
+        self.ln_f,self.lm_head,self.eps,self.n_head = numbers(model.ln_f),numbers(model.lm_head),model.ln_f.eps,model.config.n_head
+
+    def __call__(self,
+        id:int, # the id to read
+        cache:Cache, # what was read before it; gets longer by one
+    )->Tensor: # scores for what comes next, `(1,V)`
+        "Chapters 02 to 05, for a single place."
+        (token,place),(head,bias) = self.embedding,self.lm_head
+        x = token[id] + place[cache.length]
+        for (w1,b1,qkv,proj,bp,w2,b2,up,bu,down,bd),kept in zip(self.blocks, cache.blocks):
+            q,k,v = qkv.dot(norm_row(x, w1, b1, self.eps)).reshape(3, 1, self.n_head, 1, -1)
+            keys,values = (t.numpy() for t in kept.extend(torch.from_numpy(k), torch.from_numpy(v)))
+            scores = q @ keys.swapaxes(2, 3) * q.shape[-1]**-0.5
+            shares = np.exp(scores-scores.max(-1, keepdims=True))
+            x = x + proj.dot((shares/shares.sum(-1, keepdims=True) @ values).reshape(-1)) + bp
+            x = x + down.dot(np.maximum(up.dot(norm_row(x, w2, b2, self.eps))+bu, 0)) + bd
+        return torch.from_numpy(head.dot(norm_row(x, *self.ln_f, self.eps))+bias)[None]
+
+# %% ../nbs/07_generate.ipynb #6946f1f4
+KNOWN = {GPTLanguageModel,Embedding,Block,LayerNorm,MultiHeadAttention,FeedForward,nn.Embedding,nn.Linear,nn.Dropout,nn.ModuleList}
+
 def cache_for(
     model:GPTLanguageModel, # whose parts may be your own
 )->Cache|None: # None if one of them doesn't take a cache
-    "An empty cache, if all blocks of a model and their attention can use one."
-    parts = [part for block in model.blocks for part in (block, getattr(block, "attention", block))]
-    return Cache(model) if all("cache" in signature(part.forward).parameters for part in parts) else None
+    "An empty cache for a model, with the lean step where it is the same."
+    users = [part for block in model.blocks for part in (block, getattr(block, "attention", block))]
+    if not all("cache" in signature(part.forward).parameters for part in users): return None
+    cache,parts,numbers = Cache(model),list(model.modules()),list(model.parameters())
+    watched = any(part._forward_hooks or part._forward_pre_hooks or "forward" in vars(part) for part in parts)
+    plain = {type(part) for part in parts}<=KNOWN and all(p.dtype==torch.float32 and p.device.type=="cpu" for p in numbers)
+    if plain and not watched: cache.lean = LeanStep(model)
+    return cache
 
 # %% ../nbs/07_generate.ipynb #953c46b7
 def read_prompts(
