@@ -100,8 +100,10 @@ def test_in_a_browser(visit, page, theme, width):
 @pytest.mark.parametrize("page,here", [("index", 0), ("attention", 1), ("beyond/interpret", 0)])
 def test_notebook_links_and_map(visit, page, here):
     tab = visit(page)
-    links = tab.locator(".notebook-links a").evaluate_all("links => links.map(a => a.href)")
+    links = tab.locator(".notebook-links a:not([download])").evaluate_all("links => links.map(a => a.href)")
     assert len(links) == 3 and all(re.search(r"github(\.com)?/[\w-]+/\w+/\w+/main/nbs/.*\.ipynb$", link) for link in links), links
+    learner = tab.locator(".notebook-links a[download]").evaluate_all("links => links.map(a => a.href)")
+    assert len(learner) == here and all(tab.request.get(link).json()["nbformat"] == 4 for link in learner)
     assert tab.locator(".course-map li").count() == (8 if "/" not in page else 0)
     assert tab.locator(".course-map [aria-current=page]").count() == here
 

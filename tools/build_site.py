@@ -14,7 +14,7 @@ from smalldocs import markdown
 from smalldocs.config import load
 from smalldocs.site import Site
 
-import check_site
+import check_site, learner
 
 
 class CourseSite(Site):
@@ -48,6 +48,7 @@ def main():
     site.out = cfg.doc_path
     pages = site.build()
     os.chdir(root)
+    learner.write(cfg.doc_path / "learner")
     print(f"{pages} pages built in {cfg.doc_path.name}")
     check_site.main()
 
