@@ -206,6 +206,16 @@ def test_seeds_and_greed(capsys):
     assert written("--prompt", "Zhall", "--errors", "skip", "--temperature", "0") == written("--prompt", "hall", "--temperature", "0")
 
 
+def test_stops_and_windows(capsys):
+    def written(*options):
+        assert cli.main(["generate", "--checkpoint", "run", "--max_new_tokens", "60", "--seed", "3", *options]) == 0
+        return capsys.readouterr().out
+    whole = written()
+    stop = whole[40:43]
+    assert written("--stop", stop) == whole.split(stop)[0] + "\n" and written("--stop", "never this") == whole == written("--window", "full")
+    assert written("--window", "rolling")[:15] == whole[:15] and written("--window", "rolling") != whole  # a context of 16, prompt included
+
+
 def test_the_shipped_model_is_the_default(capsys):
     "Like `gpt_scratch generate` with nothing at all."
     from gpt_scratch.toolbox.checkpoint import shipped_models
@@ -260,6 +270,7 @@ WRONG_LINES = [ # exit code, command line, part of the message
     (2, "train --resume run --preset tiny", "--resume goes on in the run's folder with its options: leave out --preset and --out"),
     (2, "train --resume run --out new", "leave out --preset and --out"),
     (2, "generate --prompt", "--prompt: expected one argument"),
+    (2, "generate --window wide", "invalid choice: 'wide'"),
     (2, "generate ROMEO:", "generate has no option ROMEO:"),
     (2, "evaluate --errors ignore", "invalid choice: 'ignore'"),
     (2, "info --device cpu", "info has no option --device"),
@@ -294,6 +305,8 @@ WRONG_LINES = [ # exit code, command line, part of the message
     (1, "generate --checkpoint run --temperature -1", "temperature is -1.0; it must be"),
     (1, "generate --checkpoint run --top_k 0", "top_k is 0; it must be"),
     (1, "generate --checkpoint run --top_p 2", "top_p is 2.0; it must be"),
+    (1, "generate --checkpoint run --seed -1", "seed is -1; it must be"),
+    (1, "generate --checkpoint run --stop=", "a stop is empty; it must have"),
     (1, "generate --checkpoint run --max_new_tokens -1", "max_new_tokens is -1; it must be"),
     (1, "evaluate --checkpoint run --input french.txt", "unknown character"),
     (1, "evaluate --checkpoint run --input greek.txt --errors skip", "the text has 0 ids"),

@@ -219,24 +219,24 @@ def _load(
     temperature=(float, "0 always takes the likeliest character, 1 is the model's own mixture, more is wilder", 1.0),
     top_k=(int, "draw only from the k likeliest; at least 1"),
     top_p=(float, "draw only from the likeliest that together reach this probability; above 0, up to 1"),
-    seed=(int, "the same seed writes the same text; a new one each time if not given"),
+    seed=(int, "the same seed writes the same text; 0 or more, a new one each time if not given"),
+    window=(("full", "rolling"), "what the model sees of a text that outgrows its context: full is as much as it can and costs a whole pass per token, "
+        "rolling is many times faster and forgets the first half whenever the context is full", "full"),
+    stop=(str, "end before these characters when they turn up in what it writes; at --max_new_tokens if not given"),
     **LOADING)
 def generate(
     args:Namespace, # the options
 ):
     "Write text with a trained model."
-    import torch,gpt_scratch.generate
+    import torch
+    from gpt_scratch.generate import as_text,stop_at
     model,tokenizer,device = _load(args)
     prompt = tokenizer.encode(args.prompt or "", errors=args.errors)
     print(tokenizer.decode(prompt), end="", flush=True)
     idx = torch.tensor([prompt or tokenizer.encode("\n", errors="skip") or [0]], device=device)
-    waiting = []
-    for token in model.stream(idx, args.max_new_tokens, args.temperature, args.top_k, args.top_p, args.seed):
-        waiting.append(token.item())
-        if (piece := tokenizer.decode(waiting)).endswith("\ufffd"): continue # half a character
-        print(piece, end="", flush=True)
-        waiting.clear()
-    print(tokenizer.decode(waiting))
+    ids = model.stream(idx, args.max_new_tokens, args.temperature, args.top_k, args.top_p, args.seed, args.window)
+    for piece in stop_at(as_text(tokenizer, ids), [] if args.stop is None else args.stop): print(piece, end="", flush=True)
+    print()
 
 # %% ../../nbs/toolbox/cli.ipynb #3ee7546c
 def _losses(
