@@ -53,7 +53,7 @@ def check_sampling(
     top_k:int|None, # 1 or more, or None
     top_p:float|None, # above 0, up to 1, or None
     max_new_tokens:int=0, # 0 or more
-    seed:int|None=None, # 0 or more, or None
+    seed:int|None=None, # 0 or more, below 2**63, or None
 ):
     "ValueError with name, value and allowed range of the first bad setting."
     number = lambda v: type(v) in (int, float)
@@ -61,7 +61,7 @@ def check_sampling(
     if top_k is not None and (type(top_k) is not int or top_k<1): raise ValueError(f"top_k is {top_k!r}; it must be a whole number from 1, or None for all")
     if top_p is not None and (not number(top_p) or not 0<top_p<=1): raise ValueError(f"top_p is {top_p!r}; it must be a number above 0 and up to 1, or None for all")
     if type(max_new_tokens) is not int or max_new_tokens<0: raise ValueError(f"max_new_tokens is {max_new_tokens!r}; it must be a whole number from 0")
-    if seed is not None and (type(seed) is not int or seed<0): raise ValueError(f"seed is {seed!r}; it must be a whole number from 0, or None for any")
+    if seed is not None and (type(seed) is not int or not 0<=seed<2**63): raise ValueError(f"seed is {seed!r}; it must be a whole number from 0, below 2**63, or None for any")
 
 # %% ../nbs/07_generate.ipynb #2019fe86
 class BlockCache:
@@ -186,7 +186,7 @@ def cache_for(
     model:GPTLanguageModel, # whose parts may be your own
 )->Cache|None: # None if one of them doesn't take a cache
     "An empty cache for a model, with the lean step where it is the same."
-    users = [part for block in model.blocks for part in (block, getattr(block, "attention", block))]
+    users = [model, *(part for block in model.blocks for part in (block, getattr(block, "attention", block)))]
     if not all("cache" in signature(part.forward).parameters for part in users): return None
     cache,parts,numbers = Cache(model),list(model.modules()),list(model.parameters())
     watched = any(part._forward_hooks or part._forward_pre_hooks or "forward" in vars(part) for part in parts)

@@ -15,7 +15,7 @@ from torch import Tensor
 from .data import encode_file,get_batch,split
 from .model import GPTConfig,GPTLanguageModel
 from .tokenizer import BPETokenizer,CharTokenizer,UnknownCharacter
-from .toolbox.checkpoint import CheckpointError,latest_checkpoint,load_checkpoint,load_trainer,prune_checkpoints,remove_leftovers,save_checkpoint,verify_checkpoint,write_best
+from .toolbox.checkpoint import CheckpointError,classes_of,latest_checkpoint,load_checkpoint,load_trainer,prune_checkpoints,remove_leftovers,save_checkpoint,verify_checkpoint,write_best
 from .toolbox.corpus import read_text,write_whole
 from .toolbox.faults import NotFinite,Stopped,Stopper,check_finite,explain_memory,is_interactive,is_out_of_memory,memory_size,remedies
 from .toolbox.log import JSONLines,Guarded,Logger,open_logger,plot_history,read_history,reporter
@@ -61,7 +61,7 @@ def check_settings(
     "ValueError with the name, the value and the allowed range of the first bad setting."
     for name,value in asdict(config).items():
         if value is None and name in ("eval_iters", "min_lr"): continue
-        if name in WHOLE: good,allowed = type(value) is int and WHOLE[name]<=value<2**63, f"a whole number from {WHOLE[name]}"
+        if name in WHOLE: good,allowed = type(value) is int and WHOLE[name]<=value<2**63, f"a whole number from {WHOLE[name]}, below 2**63"
         elif name in REAL: good,allowed = type(value) in (int, float) and REAL[name][0]<=value<=REAL[name][1], "a number from {} to {:g}".format(*REAL[name])
         else: good,allowed = value in CHOICE[name], " or ".join(f'"{choice}"' for choice in CHOICE[name])
         if not good: raise ValueError(f"{name} is {value!r}; it must be {allowed}")
@@ -371,13 +371,13 @@ def make_configs(
 )->tuple[GPTConfig,TrainConfig]: # with the options in place
     "Sort options into the two configs; ValueError for unknown names."
     sizes,settings = asdict(model),asdict(train)
-    known = [name for name in sizes|settings if name!="vocab_size"]
+    known = [name for name in sizes|settings if name not in ("vocab_size", "variant")]
     for name in options:
         if name in known: continue
         near = difflib.get_close_matches(name, known, 1) or ["max_iters"]
         fixed = {"vocab_size":'it follows from the text, unless a new run has tokenizer="bpe"', "tokenizer":"a run keeps the one that it began with"}
         raise ValueError(f"{name} is no option; {fixed.get(name, f'did you mean {near[0]}?')}")
-    return GPTConfig(**{k:options.get(k, v) for k,v in sizes.items()}), TrainConfig(**{k:options.get(k, v) for k,v in settings.items()})
+    return type(model)(**{k:options.get(k, v) for k,v in sizes.items()}), TrainConfig(**{k:options.get(k, v) for k,v in settings.items()})
 
 # %% ../nbs/06_train.ipynb #66420104
 def pick_device(
@@ -470,15 +470,17 @@ def start_run(
     "A fresh run: settings checked, text encoded, weights drawn from the seed."
     if preset not in PRESETS: raise ValueError(f"preset is {preset!r}; choose from {', '.join(PRESETS)}")
     symbols = {name:options[name] for name in ("tokenizer", "vocab_size") if name in options}
-    sizes,settings = make_configs(PRESETS[preset]|{k:v for k,v in options.items() if k not in symbols}, GPTConfig(), TrainConfig())
+    start,(Config,Model) = dict(PRESETS[preset]),classes_of(PRESETS[preset].get("variant", ""))
+    start.pop("variant", None)
+    sizes,settings = make_configs(start|{k:v for k,v in options.items() if k not in symbols}, Config(), TrainConfig())
     tokenizer = make_tokenizer(text, **symbols)
     if out: claim_folder(out)
     try:
         tokenizer,ids = load_text(text, tokenizer, out)
         check_length(ids, sizes, settings, hint=isinstance(text, str) and len(text)<200)
-        sizes = GPTConfig(**asdict(sizes)|{"vocab_size":tokenizer.vocab_size})
+        sizes = Config(**asdict(sizes)|{"vocab_size":tokenizer.vocab_size})
         torch.manual_seed(settings.seed)
-        return kind(GPTLanguageModel(sizes).to(device), tokenizer, ids, settings, out, loggers)
+        return kind(Model(sizes).to(device), tokenizer, ids, settings, out, loggers)
     except ValueError: # leave nothing that would block the next try
         if out: (out/"ids.bin").unlink(missing_ok=True); out.rmdir()
         raise
@@ -527,7 +529,7 @@ def resume_run(
     model,tokenizer = load_checkpoint(folder, device.type)
     sizes,settings = make_configs(options, model.config, saved_settings(folder))
     check_sizes(model.config, sizes)
-    resized = GPTLanguageModel(sizes).to(device)
+    resized = type(model)(sizes).to(device)
     resized.load_state_dict(model.state_dict())
     run = kind(resized, tokenizer, load_again(text, tokenizer, folder.parent), settings, folder.parent, loggers)
     run.restore(folder)

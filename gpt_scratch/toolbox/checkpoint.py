@@ -22,8 +22,8 @@ from ..tokenizer import CharTokenizer,load_tokenizer
 
 # %% auto #0
 __all__ = ['RESTORE', 'FORMAT', 'CONFIG', 'MODEL', 'TOKENIZER', 'STATE', 'TENSORS', 'CARD', 'MANIFEST', 'VARIANTS',
-           'CheckpointError', 'seal', 'reading', 'unseal', 'write_file', 'blueprint', 'save_checkpoint', 'read_config',
-           'verify_checkpoint', 'load_trainer', 'steps', 'latest_checkpoint', 'write_best', 'read_best',
+           'CheckpointError', 'seal', 'reading', 'unseal', 'write_file', 'classes_of', 'blueprint', 'save_checkpoint',
+           'read_config', 'verify_checkpoint', 'load_trainer', 'steps', 'latest_checkpoint', 'write_best', 'read_best',
            'prune_checkpoints', 'remove_leftovers', 'shipped_models', 'best_checkpoint', 'find_checkpoint',
            'load_checkpoint']
 
@@ -160,9 +160,9 @@ class _Unfilled(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #76467aad
-VARIANTS = {"gpt2":("GPT2Config", "GPT2")} # the classes of config and model in gpt_scratch.beyond.NAME
+VARIANTS = {"gpt2":("GPT2Config", "GPT2"), "speedrun":("SpeedrunConfig", "Speedrun")} # the classes of config and model in gpt_scratch.beyond.NAME
 
-def _classes(
+def classes_of(
     variant:str="", # what a config says; nothing for the course's model
 )->tuple[type,type]: # the classes of its config and its model
     "The classes behind the name of a variant."
@@ -175,7 +175,7 @@ def blueprint(
     config:GPTConfig, # the model's shape
 )->GPTLanguageModel: # every module and shape, and no memory for weights
     "Build a model on the meta device."
-    model = _classes(getattr(config, "variant", ""))[1]
+    model = classes_of(getattr(config, "variant", ""))[1]
     with torch.device("meta"),_Unfilled(): return model(config)
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #eab2e0f3
@@ -274,7 +274,7 @@ def _check_fields(
     data:dict, # what config.json holds, without its format number
 ):
     "Refuse unknown fields, wrong types and missing sizes."
-    types = {f.name:type(f.default) for f in fields(_classes(data.get("variant", ""))[0])}
+    types = {f.name:type(f.default) for f in fields(classes_of(data.get("variant", ""))[0])}
     for name in ("vocab_size", "block_size", "n_embd", "n_head", "n_layer"):
         if name not in data: raise ValueError(f"the field {name} is missing")
     for name,value in data.items():
@@ -294,7 +294,7 @@ def read_config(
         if type(version) is not int or version < 1: raise ValueError("no format number")
         if version > FORMAT: raise CheckpointError(f"{path} has format {version} and this gpt_scratch knows {FORMAT}: upgrade gpt_scratch")
         _check_fields(data)
-        return _classes(data.get("variant", ""))[0](**data)
+        return classes_of(data.get("variant", ""))[0](**data)
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #b391254a
 def _read_header(
