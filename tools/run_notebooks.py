@@ -1,7 +1,7 @@
-"""Execute notebooks in place and save their outputs: python tools/run_notebooks.py [FILE …]   (default: all under nbs/)
+"""Execute notebooks in place and save their outputs: python tools/run_notebooks.py [--slow] [FILE …]   (default: all under nbs/)
 
 Skips the cells that nbdev_test skips (`#| eval: false`, the tst_flags of settings.ini, the export cell) and keeps their
-saved outputs. Stops at the first error. Ends with nbdev_clean, so a second run leaves the same bytes.
+saved outputs; --slow runs the slow ones as well. Stops at the first error. Ends with nbdev_clean, so a second run leaves the same bytes.
 """
 import argparse, json, os, sys, time
 from pathlib import Path
@@ -67,10 +67,11 @@ def run(path, root, flags):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("files", nargs="*", type=Path, help="notebooks, default all under nbs/")
-    files = parser.parse_args().files
+    parser.add_argument("--slow", action="store_true", help="run the cells marked slow as well")
+    args = parser.parse_args()
     cfg = get_config()
-    flags = set(cfg.tst_flags.split())
-    files = files or sorted(p for p in cfg.nbs_path.rglob("*.ipynb") if not any(part[0] in "._" for part in p.relative_to(cfg.nbs_path).parts))
+    flags = set(cfg.tst_flags.split()) - ({"slow"} if args.slow else set())
+    files = args.files or sorted(p for p in cfg.nbs_path.rglob("*.ipynb") if not any(part[0] in "._" for part in p.relative_to(cfg.nbs_path).parts))
     for path in files:
         start = time.time()
         try: run(path.resolve(), cfg.config_path, flags)
