@@ -358,6 +358,7 @@ def explained(
 CAREFUL = dict(schedule="cosine", weight_decay=0.1, beta2=0.99, grad_clip=1.0)
 PRESETS = {
     "tiny": dict(block_size=32, n_embd=64, n_head=4, n_layer=2, dropout=0.0, batch_size=16, max_iters=300, learning_rate=3e-3, warmup_iters=20, eval_interval=100, eval_iters=20, **CAREFUL),
+    "speedrun": dict(variant="speedrun", max_iters=1000, batch_size=24, learning_rate=0.016, warmup_iters=5, eval_interval=200, **CAREFUL),
     "cpu": dict(block_size=64, n_embd=128, n_head=4, n_layer=4, dropout=0.0, batch_size=32, max_iters=1200, learning_rate=3e-3, warmup_iters=100, eval_interval=200, **CAREFUL),
     "default": {},
     "gpt2": dict(block_size=1024, n_embd=768, n_head=12, n_layer=12, dropout=0.1, batch_size=8, gradient_accumulation_steps=8, learning_rate=6e-4, warmup_iters=200, dtype="bfloat16", **CAREFUL),
@@ -424,7 +425,7 @@ def train(
     text:str|Path, # what to learn from: the text itself, or the path of a UTF-8 file
     out:str|Path|None=None, # a new folder for history and checkpoints; None keeps all in memory
     resume:str|Path|None=None, # a run folder or checkpoint to go on from, in its own folder
-    preset:str="default", # "tiny", "cpu", "default" or "gpt2"
+    preset:str="default", # "tiny", "speedrun", "cpu", "default" or "gpt2"
     device:str="auto", # "auto", "cpu", "cuda" or "mps"
     callback:Callable|None=None, # called with the run before each step and once at the end
     progress:bool=True, # show how it goes

@@ -171,7 +171,7 @@ def _how_to_go_on(
 @command(
     input=(str, "a UTF-8 text file to learn from; tinyshakespeare if not given"),
     out=(str, "a new folder for the run; runs/TEXT-PRESET if not given"),
-    preset=(("tiny", "cpu", "default", "gpt2"), "where the options below start: tiny takes seconds and cpu minutes on 2 cores; "
+    preset=(("tiny", "speedrun", "cpu", "default", "gpt2"), "where the options below start: tiny and speedrun take seconds and cpu minutes on one core; "
         "default, the course's model, and gpt2, as large as the small GPT-2, are for a GPU"),
     resume=(str, "a run folder to go on from, with the run's own options"),
     tokenizer=(("char", "bpe"), "what the model reads: the text's characters, or byte pairs that are learned from it; char if not given"),
