@@ -13,7 +13,7 @@ from .. import __version__
 
 # %% auto #0
 __all__ = ['COMMANDS', 'MODEL_OPTIONS', 'TRAINING_OPTIONS', 'MODEL', 'LOADING', 'command', 'UsageError', 'main', 'train',
-           'generate', 'evaluate', 'finetune', 'info', 'import_']
+           'generate', 'evaluate', 'finetune', 'info', 'import_', 'check']
 
 # %% ../../nbs/toolbox/cli.ipynb #4a865eba
 COMMANDS = {} # name: (function, table of options)
@@ -332,3 +332,15 @@ def import_(
     from gpt_scratch.toolbox.checkpoint import save_checkpoint
     from gpt_scratch.toolbox.export import import_original
     print(f"imported as {save_checkpoint(args.OUT, *import_original(args.FILE))}: gpt_scratch generate --checkpoint {shlex.quote(args.OUT)}")
+
+# %% ../../nbs/toolbox/cli.ipynb #f8125231
+@command(
+    CHAPTER=(str, "tokenizer, data, embedding, attention, block, model, train or generate, or its number"),
+    FILE=(str, "a Python file or a notebook with your own code"),
+    seconds=(int, "time for the tests", 60))
+def check(
+    args:Namespace, # the options
+):
+    "Run a chapter's tests on your own code. Your code runs with all your rights: this is no sandbox."
+    from gpt_scratch.toolbox.check import check
+    if not check(args.CHAPTER, args.FILE, seconds=args.seconds): raise SystemExit(1)

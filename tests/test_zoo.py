@@ -1,0 +1,118 @@
+"The chapters' tests are tested: each kills the wrong implementations in the zoo and passes right ones; and `gpt_scratch check` on files that no test has seen."
+import json, os, subprocess, sys
+from pathlib import Path
+
+import pytest
+
+from gpt_scratch.toolbox import cli
+from gpt_scratch.toolbox.zoo import RIGHT, ZOO, kills, passed, run_members
+
+ROOT = Path(__file__).parents[1]
+FATES = {}
+
+ATTENTION = """
+import torch, torch.nn as nn
+
+class MultiHeadAttention(nn.Module):
+    def __init__(self, n_embd, n_head, dropout=0.):
+        super().__init__()
+        if n_embd % n_head: raise ValueError(f"n_embd {n_embd} is not a multiple of n_head {n_head}")
+        self.H, self.dropout = n_head, nn.Dropout(dropout)
+        self.qkv, self.proj = nn.Linear(n_embd, 3*n_embd, bias=False), nn.Linear(n_embd, n_embd)
+
+    def forward(self, x, return_weights=False, cache=None):
+        B, T, C = x.shape
+        q, k, v = (part.reshape(B, T, self.H, C//self.H).transpose(1, 2) for part in self.qkv(x).chunk(3, -1))
+        if cache is not None: k, v = cache.extend(k, v)
+        scores = torch.einsum("bhtd,bhsd->bhts", q, k) / (C//self.H)**0.5
+        visible = torch.arange(k.shape[2]) <= torch.arange(k.shape[2]-T, k.shape[2])[:, None]
+        weights = torch.where(visible, scores, torch.tensor(float("-inf"))).softmax(-1)
+        dropped = nn.functional.dropout(weights, self.dropout.p, self.training)
+        out = self.dropout(self.proj((dropped @ v).transpose(1, 2).reshape(B, T, C)))
+        return (out, weights) if return_weights else out
+"""
+SPLIT = "def split(ids, val_fraction=.1):\n    if not 0 < val_fraction < 1: raise ValueError('between 0 and 1')\n    n = int(len(ids)*(1-val_fraction))\n    {}\n    return ids[:n], ids[n:]\n"
+
+
+def name(member): return f"{member.chapter}-{member.name}-{member.does}"
+
+
+def fate(member):
+    "What the chapter's tests say to it; one run for the whole chapter."
+    if member.chapter not in FATES: FATES[member.chapter] = run_members(member.chapter)
+    return FATES[member.chapter][member]
+
+
+@pytest.mark.parametrize("wrong", ZOO, ids=name)
+def test_wrong_code_fails(wrong): assert kills(fate(wrong)), fate(wrong)
+
+
+@pytest.mark.parametrize("right", RIGHT, ids=name)
+def test_right_code_passes(right): assert passed(fate(right)), fate(right)
+
+
+def test_the_page_shows_the_whole_zoo():
+    saved = json.dumps(json.loads((ROOT/"nbs/toolbox/zoo.ipynb").read_text(encoding="utf-8")), ensure_ascii=False)
+    tables = saved.split("the mistake |")[1]
+    assert [member for member in (*ZOO, *RIGHT) if f"| {member.chapter} | `{member.name}` | {member.does} |" not in tables] == []
+
+
+@pytest.fixture
+def check(tmp_path, capsys):
+    "Run the command on a file with this content: its exit code and what it prints."
+    def check(chapter, content, *options, file="mine.py"):
+        if content is not None: (tmp_path/file).write_text(content, encoding="utf-8")
+        code = cli.main(["check", chapter, str(tmp_path/file), *options])
+        return code, "".join(capsys.readouterr())
+    return check
+
+
+def test_right(check):
+    code, said = check("attention", ATTENTION)
+    assert code == 0 and "right  your MultiHeadAttention: 4 tests pass" in said and "wrong" not in said
+
+
+@pytest.mark.parametrize("old,new,says", [
+    ("(C//self.H)**0.5", "C**0.5", "this is what scaling by √n_embd gives; the chapter scales by √head_size"),
+    ("(dropped @ v).transpose(1, 2)", "(dropped @ v)", "this is what mixing heads and positions in the last reshape gives"),
+    ("self.training)", "True)", "this is what dropping weights after training gives"),
+    (" / (C//self.H)**0.5", "", "it looks like"),
+])
+def test_wrong(check, old, new, says):
+    code, said = check("03", ATTENTION.replace(old, new))
+    assert code == 1 and "wrong  your MultiHeadAttention" in said and says in said, said
+
+
+def test_a_notebook(check):
+    "A notebook with a patched method, a magic, and an experiment that must not run."
+    cells = ["%matplotlib inline\nfrom fastcore.basics import patch\nfrom gpt_scratch.tokenizer import CharTokenizer",
+        "@patch\ndef decode(self:CharTokenizer, ids):\n    return ''.join(self.itos[int(i)] for i in ids)", "raise SystemExit('an experiment')", "while True: pass"]
+    code, said = check("tokenizer", json.dumps({"cells": [dict(cell_type="code", source=cell) for cell in cells]}), file="mine.ipynb")
+    assert code == 1 and "this is what letting negative ids count from the end gives; the chapter refuses ids outside 0…V-1" in said, said
+
+
+@pytest.mark.parametrize("content,options,says", [
+    (SPLIT.format("import os; os._exit(0)"), (), "mine.py left Python (exit code 0) in a test of split that begins with"),
+    (SPLIT.format("import ctypes; ctypes.string_at(0)"), (), "mine.py crashed (SIGSEGV) in a test of split"),
+    (SPLIT.format("while True: pass"), ("--seconds", "5"), "took more than 5 seconds in a test of split"),
+    ("import sys\nsplit = sys.exit()", (), "mine.py can't be loaded: SystemExit"),
+    ("import os\nclass split: os._exit(0)", (), "mine.py can't be loaded: left Python (exit code 0)"),
+    (SPLIT.replace("{}", "}"), (), "mine.py, line 4: unmatched '}'"),
+    ("split_all = 1", (), "mine.py defines nothing that chapter data defines: split, get_batch"),
+    (None, (), "doesn't exist"),
+    ("", (), "is empty"),
+], ids=["exit", "crash", "loop", "exit-at-once", "exit-in-class", "syntax", "nothing", "missing", "empty"])
+def test_one_line_each(check, content, options, says):
+    if os.name != "posix" and "crash" in says: pytest.skip("signals of POSIX")
+    code, said = check("data", content, *options)
+    assert code == 1 and says in said and said.count("\n") == 1, said
+
+
+def test_an_exit_inside_a_test_is_a_failure(check):
+    code, said = check("data", SPLIT.format("raise SystemExit(0)"))
+    assert code == 1 and "wrong  your split" in said and "SystemExit: 0" in said and "mine.py, line 4" in said
+
+
+def test_an_unknown_chapter(check):
+    code, said = check("atention", "x = 1")
+    assert (code, said.count("\n")) == (1, 1) and "choose from tokenizer, data, embedding, attention, block, model, train, generate" in said
