@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 import torch
-from ..model import GPTLanguageModel
 from ..tokenizer import CharTokenizer,UnknownCharacter
 from ..toolbox.checkpoint import load_checkpoint
 from ..toolbox.log import Logger
@@ -53,7 +52,7 @@ def finetune(
     check_length(ids, sizes, settings)
     if out: claim_folder(out)
     torch.manual_seed(settings.seed)
-    student = GPTLanguageModel(sizes).to(where)
+    student = type(base)(sizes).to(where)
     student.load_state_dict(base.state_dict())
     return Run(student, tokenizer, ids, settings, out, loggers).fit(callback, progress)
 
