@@ -5,22 +5,17 @@ python benchmarks/bpe.py [--full]    needs: pip install tokenizers
 Without --full, the naive loop's time is extrapolated: single merges are timed at nine stages of the training, and the
 others interpolated between them. With --full it runs to its end, which takes minutes, and its merges are compared.
 """
-import argparse, time
+import argparse, gc, statistics, time
 
-import numpy as np
+import numpy as np, tokenizers, torch
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 
+from gpt_scratch.beyond.speed import machine, report, take_turns
 from gpt_scratch.tokenizer import BPETokenizer, slow_merges, split_words
 from gpt_scratch.toolbox.corpus import tinyshakespeare
 
 V = 1024
 PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
-
-
-def timed(f):
-    "What `f` returns, and the seconds that it takes."
-    start = time.perf_counter()
-    return f(), time.perf_counter() - start
 
 
 def ours(text):
@@ -45,9 +40,12 @@ def byte_level(text):
 
 
 def naive(text, tokens, full):
-    "The seconds of the naive loop."
+    "The seconds of the naive loop, without Python's garbage collector, whose share depends on what else is alive."
+    gc.disable()
     if full:
-        merges, seconds = timed(lambda: slow_merges([word.encode() for word in split_words(text)], V - 256))
+        start = time.perf_counter()
+        merges = slow_merges([word.encode() for word in split_words(text)], V - 256)
+        seconds = time.perf_counter() - start
         known = tokens[:256]
         for a, b in merges: known.append(known[a] + known[b])
         assert known == tokens
@@ -56,28 +54,24 @@ def naive(text, tokens, full):
     for done in stages:
         so_far = BPETokenizer(tokens[:256 + done])
         words = [so_far.encode_word(word) for word in split_words(text)]
-        times.append(timed(lambda: slow_merges(words, 1))[1])
+        times.append(min(take_turns(2, it=lambda: slow_merges(words, 1))["it"]))
     return np.interp(range(V - 256), stages, times).sum()
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repeats", type=int, default=5, help="how often each takes its turn (default 5)")
     parser.add_argument("--full", action="store_true", help="run the naive loop to its end instead of extrapolating")
     args = parser.parse_args()
+    torch.set_num_threads(1)  # nothing here uses torch; `machine` names the threads
     text = tinyshakespeare()
-    runs = {"ours": [], "Hugging Face, the same rules": [], "Hugging Face, byte-level": []}
-    for _ in range(3):
-        for name, f in zip(runs, (ours, theirs, byte_level)):
-            result, seconds = timed(lambda: f(text))
-            runs[name].append(seconds)
-            if f is ours: tokens = result
-            if f is theirs: assert result == tokens
-    best = {name: min(seconds) for name, seconds in runs.items()}
-    slow = naive(text, tokens, args.full)
-    print(f"{V:,} tokens from {len(text):,} characters; best of 3, the naive loop once{'' if args.full else ' and extrapolated from 9 of its merges'}")
-    print(f"{slow:9.2f} s  naive")
-    for name, seconds in best.items(): print(f"{seconds:9.2f} s  {name}")
-    print(f"naive/ours {slow/best['ours']:.0f}; " + "; ".join(f"ours/{name} {best['ours']/seconds:.2f}" for name, seconds in best.items() if name != "ours"))
+    tokens = ours(text)
+    assert theirs(text) == tokens
+    runs = take_turns(args.repeats, **{"ours": lambda: ours(text), "Hugging Face, the same rules": lambda: theirs(text), "Hugging Face, byte-level": lambda: byte_level(text)})
+    slow, quick = naive(text, tokens, args.full), statistics.median(runs["ours"])
+    print(f"{machine()}, tokenizers {tokenizers.__version__}\n{V:,} tokens from {len(text):,} characters; medians of {args.repeats} turns, the naive loop once{'' if args.full else ' and extrapolated from 9 of its merges'}\n")
+    report(runs, "ours", len(text))
+    print(f"{slow:9.4f} s  naive, {slow/quick:.0f} times ours")
 
 
 if __name__ == "__main__": main()
