@@ -70,7 +70,7 @@ def main(argv=None):
     parser.add_argument("--compile", action="store_true", help="compile the model first; the time starts after that")
     parser.add_argument("--peak", type=float, default=989e12, help="the device's operations per second (default 989e12, an H100 in bfloat16)")
     parser.add_argument("--join", type=Path, help="only make a checkpoint there of the parts in OUT")
-    args = parser.parse_args(argv)
+    args = parser.parse_intermixed_args(argv)
     if args.join: return print(join(args.out, args.join))
     args.out.mkdir(parents=True, exist_ok=True)
     options = RECIPE | {name: value(text) for name, text in (option.split("=") for option in args.options)}

@@ -19,7 +19,7 @@ def test_to_the_goal_and_back(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(gpu, "PART", 5000)
     text = "to be or not to be, that is the question: " * 60
     (tmp_path/"text.txt").write_text(text)
-    gpu.main([str(tmp_path/"out"), *TINY, "--input", str(tmp_path/"text.txt"), "--goal", "2.2", "--device", "cpu"])
+    gpu.main([str(tmp_path/"out"), "--seconds", "60", *TINY, "--input", str(tmp_path/"text.txt"), "--goal", "2.2", "--device", "cpu"])
     *history, result = map(json.loads, (tmp_path/"out"/"log.jsonl").read_text().splitlines())
     assert result["reached"] and result["val_loss"] <= 2.2 and 5 <= result["steps"] < 40 and result["tokens_per_second"] > 0
     assert history[-1]["val_loss"] == result["val_loss"] and len(list((tmp_path/"out").glob("part-*"))) > 2
