@@ -1,5 +1,5 @@
 "The exercises: complete, unsolved in the learner notebooks, and with checks that fail on an untouched stub and pass on the solution."
-import ast, json, os, re, subprocess, sys
+import ast, json, os, re, subprocess, symtable, sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -45,25 +45,47 @@ def role(cell):
     return next((name for name in ("exercise", "solution", "check") if name in directives(cell)), "code")
 
 
-def names(source):
-    "The names that a cell binds, those that it reads, and whether it only imports and defines."
-    tree = ast.parse(re.sub(r"(?m)^[!%].*$", "", source))
-    nodes = list(ast.walk(tree))
-    bound = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)} | {n.name for n in tree.body if isinstance(n, (ast.FunctionDef, ast.ClassDef))}
-    bound |= {n.value.id for n in nodes if isinstance(n, (ast.Attribute, ast.Subscript)) and isinstance(n.ctx, ast.Store) and isinstance(n.value, ast.Name)}
-    read = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
-    return bound, read, all(isinstance(n, (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)) for n in tree.body)
+class Quiet(ast.NodeTransformer):
+    "Leaves a chapter's tests and prints out, but not what functions do."
+    def visit_FunctionDef(self, node): return node
+    def visit_ClassDef(self, node): return node
+    def visit_Assert(self, node): return ast.Pass()
+    def visit_Expr(self, node): return ast.Pass() if re.match(r"(test_\w+|assert_\w+|print)\(", ast.unparse(node)) else node
+
+
+def reads(statement):
+    "The names that a statement takes from outside, in the functions that it defines as well."
+    def names(table, top=True):
+        yield from (symbol.get_name() for symbol in table.get_symbols() if symbol.is_referenced() and (top or symbol.is_global()))
+        for inner in table.get_children(): yield from names(inner, False)
+    return set(names(symtable.symtable(ast.unparse(statement), "cell", "exec")))
+
+
+def binds(statement):
+    "The names that a statement gives a new value, and those whose value it may change."
+    def base(node): return node.id if isinstance(node, ast.Name) else base(node.value) if isinstance(node, (ast.Attribute, ast.Subscript)) else base(node.func) if isinstance(node, ast.Call) else None
+    if isinstance(statement, (ast.FunctionDef, ast.ClassDef)): return {statement.name}, set()
+    nodes = list(ast.walk(statement))
+    targets = getattr(statement, "targets", [])
+    new = {n.id for target in targets for n in ast.walk(target) if isinstance(n, ast.Name)} if all(isinstance(n, (ast.Name, ast.Tuple)) for n in targets) else set()
+    calls = [n.value for n in nodes if isinstance(n, ast.Expr) and isinstance(n.value, ast.Call)]
+    return new, {base(n) for n in nodes if isinstance(getattr(n, "ctx", None), ast.Store)} | {base(n) for call in calls for n in (call.func, *call.args)}
 
 
 def needed(cells, later):
-    "Those of `cells` that the cells `later` rest on: imports, definitions, and whatever binds a name they read."
-    wanted, kept = set().union(*(names(cell.source)[1] for cell in later)), []
-    for cell in reversed(cells):
-        bound, read, defines = names(cell.source)
-        if defines or bound & wanted:
-            wanted |= read
-            kept.append(cell)
-    return kept[::-1]
+    "Those statements of `cells` that the cells `later` rest on: a whole chapter would take its minute."
+    def statements(cell): return ast.parse(re.sub(r"(?m)^[!%].*$", "", cell.source)).body
+    quiet = [Quiet().visit(s) for cell in cells for s in statements(cell)]
+    asked, lasting, found = set().union(*(reads(s) for cell in later for s in statements(cell))), None, set()
+    while lasting != found: # what a function reads may be bound after it, and more than once
+        lasting, wanted, kept = found, asked | found, []
+        for statement in reversed(quiet):
+            new, changed = binds(statement)
+            if isinstance(statement, (ast.Import, ast.ImportFrom)) or any(ast.unparse(d).startswith("patch") for d in getattr(statement, "decorator_list", [])) or wanted & (new | changed):
+                wanted = wanted - (new - lasting) | reads(statement)
+                kept.append(ast.unparse(statement))
+                if isinstance(statement, (ast.FunctionDef, ast.ClassDef)): found = found | reads(statement)
+    return "\n".join(kept[::-1])
 
 
 def attempt(path):
@@ -73,8 +95,8 @@ def attempt(path):
     cells = [c for c in learner(path).cells if c.cell_type == "code"]
     first = next(i for i, c in enumerate(cells) if c.id in solved)
     solution = [c for _, _, cells in exercises(chapter) for c in cells if role(c) in ("solution", "check", "code")]
-    before, stubs = [c for c in cells[:first] if not c.source.startswith("!")], [c for c in cells if c.id in solved]
-    parts = [[(c.id, c.source) for c in part] for part in (needed(before, stubs + solution), stubs, solution)]
+    stubs = [c for c in cells if c.id in solved]
+    parts = [[("setting", needed(cells[:first], stubs + solution))], *([(c.id, c.source) for c in part] for part in (stubs, solution))]
     done = subprocess.run([sys.executable, "-c", RUN], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, input=json.dumps(parts), capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
@@ -114,6 +136,13 @@ def verdicts(request):
 def test_exercises(path, verdicts):
     "Task, stub, hint, solution, explanation and check; the check fails on the stub and passes on the solution."
     assert verdicts[path].result() == []
+
+
+@chapters
+def test_summaries_are_html(path):
+    "A summary is raw HTML: Jupyter, GitHub and the site would show backticks and dollars as they are."
+    text = "\n".join(c.source for c in nbformat.read(path, as_version=4).cells if c.cell_type == "markdown")
+    assert [s for s in re.findall(r"<summary>(.*?)</summary>", text) if re.search(r"[`$]|\*\w|\]\(", s)] == []
 
 
 @chapters

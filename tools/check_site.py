@@ -1,7 +1,7 @@
 """Check a built site: python tools/check_site.py [_docs]   (standard library only)
 
 Every internal link must lead to a page and an anchor that exist, every image and file that a page loads must be there,
-and no page may load anything from another host. Links that a reader clicks may lead anywhere.
+no page may load anything from another host, and no Markdown link may be left in a page's text. Links that a reader clicks may lead anywhere.
 """
 import re, sys
 from configparser import ConfigParser
@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 LOADS = {"img": "src", "script": "src", "iframe": "src", "source": "src", "video": "src", "audio": "src", "embed": "src", "object": "data",
          "image": "href", "use": "href"}
+RAW = {"pre", "code", "script", "style", "math"} # text that is meant to be shown as it is
 CSS_LOAD = re.compile(r"""(?:url\(\s*|@import\s+)['"]?([^'")\s;]+)""")
 JS_LOAD = re.compile(r"""(?:\bfrom\s*|\bimport\s*\(?\s*)['"](https?://[^'"]+)""")
 
@@ -19,12 +20,13 @@ class Page(HTMLParser):
     "The anchors of a page, the links it offers and the files it loads."
     def __init__(self, html):
         super().__init__()
-        self.ids, self.links, self.loads, self.inside = set(), [], [], None
+        self.ids, self.links, self.loads, self.inside, self.raw, self.text = set(), [], [], None, 0, []
         self.feed(html)
 
     def handle_starttag(self, tag, attrs):
         attrs = {k: v or "" for k, v in attrs}
         self.inside = tag
+        self.raw += tag in RAW
         self.ids |= {attrs[k] for k in ("id", "name") if k in attrs}
         if tag in ("a", "area") and "href" in attrs: self.links.append(attrs["href"])
         if tag in LOADS: self.loads += [attrs[k] for k in (LOADS[tag], "xlink:href") if k in attrs]
@@ -32,9 +34,12 @@ class Page(HTMLParser):
         self.loads += [part.split()[0] for part in attrs.get("srcset", "").split(",") if part.strip() and not part.strip().startswith("data:")]
         self.loads += CSS_LOAD.findall(attrs.get("style", ""))
 
-    def handle_endtag(self, tag): self.inside = None
+    def handle_endtag(self, tag):
+        self.inside = None
+        self.raw -= tag in RAW
 
     def handle_data(self, data):
+        self.text.append("\0" if self.raw else data)
         if self.inside == "style": self.loads += CSS_LOAD.findall(data)
         if self.inside == "script": self.loads += JS_LOAD.findall(data)
 
@@ -72,6 +77,7 @@ def check(site):
     for source, page in pages.items():
         where = source.relative_to(site)
         for href in page.loads: load(source, href)
+        problems += [f"{where}: an unfinished link, …{found}" for found in re.findall(r".{0,40}\]\(.{0,20}", "".join(page.text).replace("\0", ""))]
         for href in page.links:
             target, fragment = find(source, href)
             if target is None: continue
