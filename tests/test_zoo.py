@@ -76,7 +76,7 @@ def test_right(check):
     ("(C//self.H)**0.5", "C**0.5", "this is what scaling by √n_embd gives; the chapter scales by √head_size"),
     ("(dropped @ v).transpose(1, 2)", "(dropped @ v)", "this is what mixing heads and positions in the last reshape gives"),
     ("self.training)", "True)", "this is what dropping weights after training gives"),
-    (" / (C//self.H)**0.5", "", "it looks like"),
+    (" / (C//self.H)**0.5", "", "leaving the scores unscaled"),
 ])
 def test_wrong(check, old, new, says):
     code, said = check("03", ATTENTION.replace(old, new))

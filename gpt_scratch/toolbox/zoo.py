@@ -15,9 +15,9 @@ from .corpus import tinyshakespeare
 
 # %% auto #0
 __all__ = ['SCOPES', 'SERVE', 'ZOO', 'RIGHT', 'chapter_files', 'definitions', 'same_scope', 'loaded', 'bound', 'changed',
-           'is_test', 'Cell', 'read_cells', 'needed', 'noticing', 'Failure', 'brief', 'run_cell', 'Change', 'load_own',
-           'run_change', 'put', 'serve', 'Outcome', 'run_chapter', 'wait', 'stop', 'read_outcome', 'Wrong', 'Right',
-           'kills', 'passed', 'as_change', 'run_members']
+           'is_test', 'Cell', 'subject', 'read_cells', 'imported', 'needed', 'noticing', 'Failure', 'brief', 'run_cell',
+           'Change', 'load_own', 'put', 'run_change', 'serve', 'Outcome', 'run_chapter', 'wait', 'stop', 'read_outcome',
+           'Wrong', 'Right', 'kills', 'passed', 'as_change', 'run_members']
 
 # %% ../../nbs/toolbox/zoo.ipynb #bc2e64cc
 def chapter_files()->dict[str,Path]: # the name of each chapter, such as "attention", and its notebook
@@ -88,13 +88,23 @@ class Cell(NamedTuple):
     source:str # its code
     names:tuple[str,...]=() # what it exports
     tests:bool=False # whether it tests an exported definition
-    about:str="" # the definition before it
+    about:str="" # the definition that it tests
 
+def subject(
+    source:str, # a test
+    names:list[str], # what the chapter has defined so far
+    fresh:list[str], # what it has defined since the tests before
+)->str: # one of them
+    "What a test is about: the last definition that it names, else the first of the fresh ones."
+    def named(name): return re.search(rf"\b{name}\b" if "." not in name else rf"\.{name.split('.')[1]}\(", source)
+    return next(filter(named, names[::-1]), fresh[0] if fresh else "")
+
+# %% ../../nbs/toolbox/zoo.ipynb #41f3e228
 def read_cells(
     chapter:str, # its name, such as "attention"
 )->list[Cell]:
     "The code cells of a chapter up to its questions, without those that a test run skips."
-    notebook,cells,taught,section = json.loads(chapter_files()[chapter].read_text(encoding="utf-8")),[],set(),0
+    notebook,cells,taught,section,known,fresh,tested = json.loads(chapter_files()[chapter].read_text(encoding="utf-8")),[],set(),0,[],[],False
     for number,cell in enumerate(notebook["cells"]):
         source = "".join(cell["source"])
         if cell["cell_type"]=="markdown":
@@ -102,10 +112,21 @@ def read_cells(
             section += bool(re.search(r"(?m)^##+ ", source))
         elif not re.search(r"(?m)^#\| *(eval: *false|notest|slow|cuda|exercise|solution|check)|^[!%]|nbdev_export\(", source):
             names = (*definitions(source),) if re.match(r"(#\|.*\n)*#\| *exports", source) else ()
-            if names: taught.add(section)
-            about = names[0] if names else cells[-1][0].about if cells else ""
-            cells.append((Cell(number, source, names, is_test(ast.parse(source)) and not names, about), section))
+            if names:
+                taught.add(section)
+                known,fresh,tested = [*known, *names],[*names] if tested else [*fresh, *names],False
+            tests = is_test(ast.parse(source)) and not names
+            tested |= tests
+            cells.append((Cell(number, source, names, tests, subject(source, known, fresh)), section))
     return [cell._replace(tests=cell.tests and section in taught) for cell,section in cells]
+
+# %% ../../nbs/toolbox/zoo.ipynb #c9ddece4
+def imported(
+    cells:list[Cell], # of a chapter
+)->dict[int,set[str]]: # the number of each such cell, and the names that it imports
+    "The cells that only import."
+    trees = {cell.number:ast.parse(cell.source) for cell in cells}
+    return {n:bound(tree) for n,tree in trees.items() if all(isinstance(node, (ast.Import, ast.ImportFrom)) for node in tree.body)}
 
 # %% ../../nbs/toolbox/zoo.ipynb #29bbf2c4
 def needed(
@@ -115,11 +136,10 @@ def needed(
     "A backward slice: drop the cells that only show something."
     trees = [ast.parse(cell.source) for cell in cells]
     bodies = {node.name:loaded(node) for tree in trees for node in tree.body if isinstance(node, SCOPES[:2])}
-    imports = [all(isinstance(node, (ast.Import, ast.ImportFrom)) for node in tree.body) for tree in trees]
-    modules,kept,wanted = set().union(*(bound(tree) for tree,only in zip(trees, imports) if only)),[],set()
-    for cell,tree,only in [*zip(cells, trees, imports)][::-1]:
-        effects = changed(tree)-modules
-        if not (only or cell.names or cell.number in tests or (bound(tree)|effects)&wanted): continue
+    imports,kept,wanted = imported(cells),[],set()
+    for cell,tree in [*zip(cells, trees)][::-1]:
+        effects = changed(tree).difference(*imports.values())
+        if not (cell.number in imports or cell.names or cell.number in tests or (bound(tree)|effects)&wanted): continue
         kept.append(cell)
         wanted = wanted-(bound(tree)-effects)|loaded(tree)
         while more := set().union(*(bodies[name] for name in wanted if name in bodies))-wanted: wanted |= more
@@ -136,14 +156,15 @@ def noticing(
         size = len(touched)
         for cell in cells:
             if cell.names and loaded(ast.parse(cell.source))&touched: touched |= {name.split(".")[0] for name in cell.names}
-    found,fixed = set(),set(touched)
+    found,fixed,imports = set(),set(touched),imported(cells)
     for cell in cells:
-        tree = ast.parse(cell.source)
-        if cell.names: continue
-        if loaded(tree)&touched:
-            if cell.tests: found.add(cell.number)
-            touched |= bound(tree)|changed(tree)
-        else: touched -= bound(tree)-changed(tree)-fixed
+        if cell.names or cell.number in imports: continue
+        for node in ast.parse(cell.source).body:
+            effects = changed(node).difference(*imports.values())
+            if loaded(node)&touched:
+                if cell.tests: found.add(cell.number)
+                touched |= bound(node)|effects
+            else: touched -= bound(node)-effects-fixed
     return found
 
 # %% ../../nbs/toolbox/zoo.ipynb #ff23016b
@@ -205,6 +226,17 @@ def load_own(
     for name,node in kept[::-1]: exec(compile(ast.Module([node], []), name, "exec", __future__.annotations.compiler_flag), vars(space))
     return {name:getattr(vars(space)[name.split(".")[0]], name.split(".")[1]) if "." in name else vars(space)[name] for name in change.names}
 
+# %% ../../nbs/toolbox/zoo.ipynb #641b3580
+def put(
+    space:dict, # the global names of a chapter
+    name:str, # `name` or `Class.method`
+    value:object, # what it shall be
+):
+    "Set a name, or a method of a class."
+    owner,_,method = name.rpartition(".")
+    if owner: setattr(space[owner], method, value)
+    else: space[name] = value
+
 # %% ../../nbs/toolbox/zoo.ipynb #efcbf67a
 def run_change(
     cells:list[Cell], # of a chapter
@@ -231,42 +263,28 @@ def run_change(
         if failure and cell.tests and not until: break
     note(end=True)
 
-def put(
-    space:dict, # the global names of a chapter
-    name:str, # `name` or `Class.method`
-    value:object, # what it shall be
-):
-    "Set a name, or a method of a class."
-    owner,_,method = name.rpartition(".")
-    if owner: setattr(space[owner], method, value)
-    else: space[name] = value
-
 # %% ../../nbs/toolbox/zoo.ipynb #0a92340e
 def serve(
     folder:str, # has job.json; gets a file of rows for each change
 ):
     "The process that runs a chapter; `run_chapter` starts it."
     job = json.loads(Path(folder, "job.json").read_text(encoding="utf-8"))
-    chapter,changes = job["chapter"],[Change(*change) for change in job["changes"]]
-    cells,begun = read_cells(chapter),set()
+    changes,cells,begun = [Change(*change) for change in job["changes"]],read_cells(job["chapter"]),set()
     builtins.get_ipython = lambda: True # as in a notebook: Ctrl-C returns to the reader
     module = sys.modules["chapter"] = ModuleType("chapter")
+    torch.testing.assert_close(torch.zeros(1), torch.zeros(1)); torch.optim.SGD([torch.zeros(1)], lr=1) # what loads slowly loads before the forks
     def run(n):
+        if hasattr(signal, "alarm"): signal.alarm(int(job["seconds"])+60) # for the case that nobody is left to stop it
         with open(Path(folder, f"{n}.jsonl"), "w", encoding="utf-8") as out:
             def note(**row): print(json.dumps(row), file=out, flush=True)
-            try: run_change(cells, chapter, changes[n], vars(module), begun, note, job["tests"], job["until"])
+            try: run_change(cells, job["chapter"], changes[n], vars(module), begun, note, job["tests"], job["until"])
             except BaseException as error: note(end=brief(error)) # the learner's file can't be loaded
-    torch.testing.assert_close(torch.zeros(1), torch.zeros(1)); torch.optim.SGD([torch.zeros(1)], lr=1) # what loads slowly loads before the forks
-    waiting = dict(enumerate(changes))
     for cell in needed(cells, {cell.number for cell in cells if cell.tests}):
-        for n in [n for n,change in waiting.items() if set(cell.names)&set(change.names)]:
-            del waiting[n]
+        for n in [n for n,change in enumerate(changes) if set(cell.names)&set(change.names) and not Path(folder, f"{n}.jsonl").exists()]:
             if len(changes)==1: return run(n)
-            if child := os.fork(): os.waitpid(child, 0)
-            else:
-                try: run(n)
-                finally: os._exit(0)
-        if not waiting: return
+            child = os.fork()
+            try: os.waitpid(child, 0) if child else run(n)
+            finally: child or os._exit(0)
         run_cell(cell, vars(module))
         begun.add(cell.number)
 
@@ -294,7 +312,7 @@ def run_chapter(
     home = str(Path(gpt_scratch.__file__).parents[1])
     env = os.environ|{"MPLBACKEND":"Agg", "OMP_NUM_THREADS":"1", "PYTHONPATH":os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH")]))}
     with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "job.json").write_text(json.dumps(dict(chapter=chapter, changes=changes, tests=tests, until=until)), encoding="utf-8")
+        Path(folder, "job.json").write_text(json.dumps(dict(chapter=chapter, changes=changes, tests=tests, until=until, seconds=seconds)), encoding="utf-8")
         quiet = dict(stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         process = subprocess.Popen([sys.executable, "-c", SERVE, folder], cwd=folder, env=env, start_new_session=True, **quiet)
         try: code = wait(process, Path(folder, "0.jsonl"), seconds)
@@ -316,6 +334,7 @@ def wait(
         time.sleep(.02)
     return code
 
+# %% ../../nbs/toolbox/zoo.ipynb #a004eec0
 def stop(
     process:subprocess.Popen, # the leader of a session
 ):
