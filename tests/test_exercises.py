@@ -160,6 +160,14 @@ def test_learner_notebook(path):
     assert site() + path.stem[3:] + ".html" in copy.cells[1].source
 
 
+@chapters
+def test_enough_to_do(path):
+    nb = nbformat.read(path, as_version=4)
+    summaries = re.findall(r"<summary>(.*?)</summary>", "\n".join(c.source for c in nb.cells if c.cell_type == "markdown"))
+    assert 3 <= len(exercises(nb)) <= 5
+    assert len([s for s in summaries if s not in ("Hint", "Why")]) >= 4, "questions"
+
+
 STUB, SOLUTION, CHECK = '#| exercise\n#| eval: false\ndef double(x): ...', '#| solution\n#| code-fold: true\n#| code-summary: "Solution"\ndef double(x): return two*x', "#| check\nassert double(3)==6"
 TASK = "### Exercise 1: Twice\n\nImplement `double`.\n\n<details><summary>Hint</summary>\n\nAdd.\n\n</details>"
 WHY = "<!-- solution -->\n<details><summary>Why</summary>\n\nTwice is two times.\n\n</details>"
