@@ -306,6 +306,7 @@ WRONG_LINES = [ # exit code, command line, part of the message
     (1, "generate --checkpoint run --top_k 0", "top_k is 0; it must be"),
     (1, "generate --checkpoint run --top_p 2", "top_p is 2.0; it must be"),
     (1, "generate --checkpoint run --seed -1", "seed is -1; it must be"),
+    (1, "generate --checkpoint run --seed 9223372036854775808", "below 2**63"), (1, TRAIN + "--seed 9223372036854775808", "below 2**63"),
     (1, "generate --checkpoint run --stop=", "a stop is empty; it must have"),
     (1, "generate --checkpoint run --max_new_tokens -1", "max_new_tokens is -1; it must be"),
     (1, "evaluate --checkpoint run --input french.txt", "unknown character"),
