@@ -4,14 +4,84 @@
 
 # %% ../../nbs/beyond/speedrun.ipynb #e886571c
 from __future__ import annotations
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+import torch
 from torch import Tensor,nn
 from torch.nn import functional as F
+from ..attention import MultiHeadAttention
+from .gpt2 import TiedHead
+from ..block import Block,FeedForward
 from ..embedding import Embedding
 from ..model import GPTConfig,GPTLanguageModel,init_weights
+from ..train import CAREFUL,Run,TrainConfig,estimate_loss
 
 # %% auto #0
-__all__ = ['ngram_rows', 'NgramEmbedding', 'SpeedrunConfig', 'Speedrun']
+__all__ = ['BiaslessAttention', 'BiaslessFeedForward', 'quiet_writers', 'recipe', 'race', 'ngram_rows', 'NgramEmbedding',
+           'SpeedrunConfig', 'Speedrun']
+
+# %% ../../nbs/beyond/speedrun.ipynb #05a0141b
+class BiaslessAttention(MultiHeadAttention):
+    "The course's attention without its one bias."
+    def __init__(self,
+        n_embd:int, # width of the residual stream, `C`
+        n_head:int, # number of heads, `H`; must divide `n_embd`
+        dropout:float=0.0, # share to zero, while training
+    ):
+        super().__init__(n_embd, n_head, dropout)
+        self.proj = nn.Linear(n_embd, n_embd, bias=False)
+
+# %% ../../nbs/beyond/speedrun.ipynb #972643ce
+class BiaslessFeedForward(FeedForward):
+    "The course's feed-forward network with GELU and without biases."
+    def __init__(self,
+        n_embd:int, # width of the residual stream, `C`
+        dropout:float=0.0, # share of outputs to zero, while training
+    ):
+        super().__init__(n_embd, dropout)
+        self.up,self.down = nn.Linear(n_embd, 4*n_embd, bias=False),nn.Linear(4*n_embd, n_embd, bias=False)
+
+    def forward(self,
+        x:Tensor, # vectors, `(B,T,C)`
+    )->Tensor: # vectors, `(B,T,C)`
+        "Work on each position by itself."
+        return self.dropout(self.down(F.gelu(self.up(x))))
+
+# %% ../../nbs/beyond/speedrun.ipynb #a4221968
+def quiet_writers(
+    model:GPTLanguageModel, # changed in place
+    factor:float, # 1 leaves things as they are
+)->GPTLanguageModel: # the same
+    "Draw the layers that write into the residual stream anew, from a narrower distribution."
+    for block in model.blocks:
+        for writer in (block.attention.proj, block.feed_forward.down): init_weights(writer, std=.02*factor)
+    return model
+
+def recipe(
+    sizes:GPTConfig, # the shape of the model
+)->GPTLanguageModel:
+    "nanoGPT's model, made of the course's parts."
+    norm = partial(nn.LayerNorm, bias=False)
+    model = GPTLanguageModel(sizes, block=partial(Block, attention=BiaslessAttention, feed_forward=BiaslessFeedForward, norm=norm))
+    model.ln_f,model.lm_head = norm(sizes.n_embd),TiedHead(model.embedding.token)
+    return quiet_writers(model, 1/math.sqrt(2*sizes.n_layer))
+
+# %% ../../nbs/beyond/speedrun.ipynb #6a331832
+def race(
+    make:Callable, # makes the model
+    ids:Tensor, # the text, `(N,)`
+    seed:int=1, # of weights and batches
+    kind:type=Run, # the class of the run
+    **settings, # fields of TrainConfig
+)->tuple[float,float]: # nats per token on the whole validation part, and the seconds of all steps
+    "Train a new model against the clock."
+    torch.manual_seed(seed)
+    run = kind(make(), None, ids, TrainConfig(**CAREFUL|settings, seed=seed))
+    run.model.train()
+    while run.step<run.config.max_iters: run.advance()
+    return estimate_loss(run.model, run.val_ids),sum(row["seconds"] for row in run.history)
 
 # %% ../../nbs/beyond/speedrun.ipynb #d50a2d24
 def ngram_rows(
