@@ -2,7 +2,7 @@
 
 python benchmarks/train.py [--threads N] [--repeats N] [--full]    (--full: the course's model of 10.8 M parameters instead, without dropout)
 
-The peer is nanoGPT's published recipe with its plain choices, written anew: float32, eager, fused attention, GELU, a tied
+The peer is nanoGPT's published recipe with its plain choices, in our code: float32, eager, fused attention, GELU, a tied
 head, no biases, PyTorch's default AdamW. Ours is chapter 06's `train_step` on the course's model of the same shape (ReLU, an
 untied head and biases, so slightly more parameters). Each step includes forward, backward, clipping and the optimizer; the batch is ready.
 """
@@ -10,59 +10,22 @@ import argparse, statistics
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from gpt_scratch.beyond.speed import machine, quick, ratio, take_turns
-from gpt_scratch.model import GPTConfig, GPTLanguageModel, init_weights
+from gpt_scratch.beyond.speedrun import recipe
+from gpt_scratch.model import GPTConfig, GPTLanguageModel
 from gpt_scratch.train import TrainConfig, configure_optimizer, train_step
 
 PEER = "nanoGPT's plain step, float32"
 
 
-class Norm(nn.Module):
-    "Layer norm without a bias."
-    def __init__(self, C):
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(C))
-
-    def forward(self, x): return F.layer_norm(x, self.weight.shape, self.weight, None)
-
-
-class PlainBlock(nn.Module):
-    "Fused attention and GELU, without biases."
-    def __init__(self, C, H):
-        super().__init__()
-        self.ln1, self.ln2, self.H = Norm(C), Norm(C), H
-        self.qkv, self.proj, self.up, self.down = (nn.Linear(i, o, bias=False) for i, o in ((C, 3*C), (C, C), (C, 4*C), (4*C, C)))
-
-    def forward(self, x):
-        B, T, C = x.shape
-        q, k, v = (t.view(B, T, self.H, -1).transpose(1, 2) for t in self.qkv(self.ln1(x)).split(C, 2))
-        gathered = F.scaled_dot_product_attention(q, k, v, is_causal=True)
-        x = x + self.proj(gathered.transpose(1, 2).contiguous().view(B, T, C))
-        return x + self.down(F.gelu(self.up(self.ln2(x))))
-
-
-class PlainGPT(nn.Module):
-    "nanoGPT's architecture at its CPU recipe's settings."
-    def __init__(self, c):
-        super().__init__()
-        self.token, self.place = nn.Embedding(c.vocab_size, c.n_embd), nn.Embedding(c.block_size, c.n_embd)
-        self.blocks, self.norm = nn.Sequential(*(PlainBlock(c.n_embd, c.n_head) for _ in range(c.n_layer))), Norm(c.n_embd)
-        self.apply(init_weights)
-
-    def forward(self, x, y):
-        hidden = self.norm(self.blocks(self.token(x) + self.place(torch.arange(x.shape[1]))))
-        return F.cross_entropy(F.linear(hidden, self.token.weight).flatten(0, 1), y.flatten())
-
-
 def plain_stepper(c, x, y):
     "nanoGPT's step: backward, clip, AdamW as PyTorch has it by default."
-    model = PlainGPT(c)
+    model = recipe(c)
     groups = [dict(params=[p for p in model.parameters() if (p.dim() > 1) == decays], weight_decay=decay) for decays, decay in ((True, .1), (False, 0.))]
     optimizer = torch.optim.AdamW(groups, lr=1e-3, betas=(.9, .99))
     def step():
-        model(x, y).backward()
+        model(x, y)[1].backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.)
         optimizer.step()
         optimizer.zero_grad()
