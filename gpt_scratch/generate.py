@@ -287,7 +287,6 @@ def stop_at(
 
 # %% ../nbs/07_generate.ipynb #97004d8c
 @patch
-@torch.no_grad()
 def beam_search(self:GPTLanguageModel,
     idx:Tensor, # the prompt, `(1,T)`
     max_new_tokens:int, # how many ids to add
