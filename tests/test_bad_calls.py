@@ -34,7 +34,7 @@ def contents(folder): return {str(p.relative_to(folder)): p.read_bytes() if p.is
 
 
 CALLS = [ # what is called with the folder above, and part of the message
-    (lambda p: train(TEXT, p/"new", **{**SMALL, "preset": "huge"}), "preset is 'huge'; choose from tiny, cpu, default, gpt2"),
+    (lambda p: train(TEXT, p/"new", **{**SMALL, "preset": "huge"}), "preset is 'huge'; choose from tiny, speedrun, cpu, default, gpt2"),
     (lambda p: train(TEXT, p/"new", **{**SMALL, "device": "tpu"}), "device 'tpu' is not available here; choose from"),
     (lambda p: train(TEXT, p/"new", **SMALL, n_layers=2), "n_layers is no option; did you mean n_layer?"),
     (lambda p: train(TEXT, p/"new", **SMALL, vocab_size=65), "vocab_size is 65, but it follows from the text"),
