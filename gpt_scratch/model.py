@@ -24,7 +24,7 @@ class GPTConfig:
     block_size:int=256 # longest context, `T`
     n_embd:int=384 # width of the residual stream, `C`
     n_head:int=6 # attention heads per block, `H`; must divide n_embd
-    n_layer:int=6 # number of blocks
+    n_layer:int=6 # number of blocks, `L`
     dropout:float=0.2 # share to zero while training, 0 ≤ dropout < 1
 
     def __post_init__(self):
