@@ -1,5 +1,5 @@
 """Check the installed package, away from the repository: import every module; with --chapters, run every chapter that the wheel carries."""
-import importlib, json, os, pkgutil, re, sys, time
+import importlib, json, os, pkgutil, re, signal, sys, time
 from importlib.metadata import version
 from importlib.resources import files
 
@@ -11,6 +11,7 @@ SKIPPED = re.compile(r"(?m)\A(?:#\|.*\n)*#\| *(?:eval: *false|notest|slow|cuda)\
 def chapters():
     "Run the chapters' cells in IPython, as nbdev_test would."
     os.environ["MPLBACKEND"] = "Agg"
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background may have been started deaf to it
     from IPython.core.interactiveshell import InteractiveShell
     from IPython.utils.capture import capture_output
     shell = InteractiveShell.instance()
