@@ -1,5 +1,5 @@
 "The exercises: complete, unsolved in the learner notebooks, and with checks that fail on an untouched stub and pass on the solution."
-import ast, json, os, re, subprocess, symtable, sys
+import ast, json, os, re, subprocess, sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -7,6 +7,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 if not (ROOT/"tools/learner.py").is_file(): pytest.skip("the exercises' tests need the repository", allow_module_level=True)
+from gpt_scratch.toolbox import zoo
+from gpt_scratch.toolbox.zoo import Cell
 nbformat = pytest.importorskip("nbformat", reason="the exercises' tests need the dev extra: pip install -e '.[dev]'")
 sys.path.insert(0, str(ROOT/"tools"))
 from learner import CHAPTERS, directives, is_solution, learner, site
@@ -45,47 +47,13 @@ def role(cell):
     return next((name for name in ("exercise", "solution", "check") if name in directives(cell)), "code")
 
 
-class Quiet(ast.NodeTransformer):
-    "Leaves a chapter's tests and prints out, but not what functions do."
-    def visit_FunctionDef(self, node): return node
-    def visit_ClassDef(self, node): return node
-    def visit_Assert(self, node): return ast.Pass()
-    def visit_Expr(self, node): return ast.Pass() if re.match(r"(test_\w+|assert_\w+|print)\(", ast.unparse(node)) else node
-
-
-def reads(statement):
-    "The names that a statement takes from outside, in the functions that it defines as well."
-    def names(table, top=True):
-        yield from (symbol.get_name() for symbol in table.get_symbols() if symbol.is_referenced() and (top or symbol.is_global()))
-        for inner in table.get_children(): yield from names(inner, False)
-    return set(names(symtable.symtable(ast.unparse(statement), "cell", "exec")))
-
-
-def binds(statement):
-    "The names that a statement gives a new value, and those whose value it may change."
-    def base(node): return node.id if isinstance(node, ast.Name) else base(node.value) if isinstance(node, (ast.Attribute, ast.Subscript)) else base(node.func) if isinstance(node, ast.Call) else None
-    if isinstance(statement, (ast.FunctionDef, ast.ClassDef)): return {statement.name}, set()
-    nodes = list(ast.walk(statement))
-    targets = getattr(statement, "targets", [])
-    new = {n.id for target in targets for n in ast.walk(target) if isinstance(n, ast.Name)} if all(isinstance(n, (ast.Name, ast.Tuple)) for n in targets) else set()
-    calls = [n.value for n in nodes if isinstance(n, ast.Expr) and isinstance(n.value, ast.Call)]
-    return new, {base(n) for n in nodes if isinstance(getattr(n, "ctx", None), ast.Store)} | {base(n) for call in calls for n in (call.func, *call.args)}
-
-
 def needed(cells, later):
-    "Those statements of `cells` that the cells `later` rest on: a whole chapter would take its minute."
-    def statements(cell): return ast.parse(re.sub(r"(?m)^[!%].*$", "", cell.source)).body
-    quiet = [Quiet().visit(s) for cell in cells for s in statements(cell)]
-    asked, lasting, found = set().union(*(reads(s) for cell in later for s in statements(cell))), None, set()
-    while lasting != found: # what a function reads may be bound after it, and more than once
-        lasting, wanted, kept = found, asked | found, []
-        for statement in reversed(quiet):
-            new, changed = binds(statement)
-            if isinstance(statement, (ast.Import, ast.ImportFrom)) or any(ast.unparse(d).startswith("patch") for d in getattr(statement, "decorator_list", [])) or wanted & (new | changed):
-                wanted = wanted - (new - lasting) | reads(statement)
-                kept.append(ast.unparse(statement))
-                if isinstance(statement, (ast.FunctionDef, ast.ClassDef)): found = found | reads(statement)
-    return kept[::-1]
+    "Those statements of `cells` that the cells `later` rest on, as the zoo slices a chapter: a whole one would take its minute."
+    def statements(cell): return map(ast.unparse, ast.parse(re.sub(r"(?m)^[!%].*$", "", cell.source)).body)
+    before = [s for cell in cells for s in statements(cell)]
+    # patches and seeds are kept wherever they stand
+    rows = [Cell(i, s, ("kept",) if re.match(r"@patch\b|torch\.manual_seed", s) else ()) for i, s in enumerate(before + [s for cell in later for s in statements(cell)])]
+    return [row.source for row in zoo.needed(rows, {*range(len(before), len(rows))}) if row.number < len(before)]
 
 
 def attempt(path):
