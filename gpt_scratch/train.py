@@ -6,7 +6,7 @@
 from __future__ import annotations
 import contextlib,difflib,hashlib,json,math,platform,shutil,signal,sys,time,warnings
 from collections.abc import Callable
-from dataclasses import asdict,dataclass,fields
+from dataclasses import asdict,dataclass,fields,replace
 from itertools import chain
 from pathlib import Path
 import numpy as np,torch
@@ -479,9 +479,8 @@ def start_run(
     try:
         tokenizer,ids = load_text(text, tokenizer, out)
         check_length(ids, sizes, settings, hint=isinstance(text, str) and len(text)<200)
-        sizes = Config(**asdict(sizes)|{"vocab_size":tokenizer.vocab_size})
         torch.manual_seed(settings.seed)
-        return kind(Model(sizes).to(device), tokenizer, ids, settings, out, loggers)
+        return kind(Model(replace(sizes, vocab_size=tokenizer.vocab_size)).to(device), tokenizer, ids, settings, out, loggers)
     except ValueError: # leave nothing that would block the next try
         if out: (out/"ids.bin").unlink(missing_ok=True); out.rmdir()
         raise

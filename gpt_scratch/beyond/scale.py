@@ -129,7 +129,7 @@ def train_parallel(
     text:str|Path, # what to learn from: the text itself, or the path of a UTF-8 file
     out:str|Path|None=None, # a new folder for history and checkpoints
     resume:str|Path|None=None, # a run folder or checkpoint to go on from
-    preset:str="default", # "tiny", "cpu", "default" or "gpt2"
+    preset:str="default", # a name in `PRESETS`
     device:str="auto", # "auto", "cpu" or "cuda"
     callback:Callable|None=None, # called with the run before each step and once at the end
     progress:bool=True, # show how it goes

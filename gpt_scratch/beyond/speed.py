@@ -143,6 +143,7 @@ class Linear(torch.autograd.Function):
     "`product` with its way back."
     @staticmethod
     def forward(ctx, x, weight, bias):
+        "Multiply, and keep what the way back needs."
         ctx.save_for_backward(x, weight, bias)
         return product(x, weight, bias)
 
