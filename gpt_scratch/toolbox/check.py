@@ -6,7 +6,7 @@
 from __future__ import annotations
 import ast,json,linecache,re
 from pathlib import Path
-from .corpus import read_text
+from .files import read_text
 from .zoo import ZOO,Change,Outcome,Wrong,as_change,chapter_files,definitions,read_cells,run_chapter
 
 # %% auto #0
