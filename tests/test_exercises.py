@@ -92,7 +92,8 @@ def verdict(path):
 
 @pytest.fixture(scope="module")
 def verdicts(request):
-    "The chosen chapters' exercises, started at once."
+    "The chosen chapters' exercises, started at once; each worker of pytest-xdist starts one when its turn comes."
+    if "PYTEST_XDIST_WORKER" in os.environ: return (yield None)
     chosen = [item.callspec.params["path"] for item in request.session.items if item.name.startswith("test_exercises[")]
     with ThreadPoolExecutor(min(os.cpu_count() or 1, 4)) as pool:
         yield {path: pool.submit(verdict, path) for path in chosen}
@@ -102,7 +103,7 @@ def verdicts(request):
 @chapters
 def test_exercises(path, verdicts):
     "Task, stub, hint, solution, explanation and check; the check fails on the stub and passes on the solution."
-    assert verdicts[path].result() == []
+    assert (verdicts[path].result() if verdicts else verdict(path)) == []
 
 
 @chapters

@@ -15,7 +15,7 @@ import gpt_scratch,torch
 from .corpus import tinyshakespeare
 
 # %% auto #0
-__all__ = ['LESSONS', 'SCOPES', 'SKIPPED', 'APART', 'SERVE', 'chapter_files', 'module_of', 'definitions', 'same_scope', 'loaded',
+__all__ = ['LESSONS', 'SCOPES', 'SKIP', 'APART', 'SERVE', 'chapter_files', 'module_of', 'definitions', 'same_scope', 'loaded',
            'bound', 'changed', 'is_test', 'Cell', 'subject', 'read_cells', 'imported', 'needed', 'noticing', 'Failure',
            'brief', 'run_cell', 'Change', 'load_own', 'wanted_nodes', 'put', 'run_change', 'serve', 'try_change',
            'Outcome', 'run_chapter', 'start', 'wait', 'stop', 'read_outcome']
@@ -129,14 +129,14 @@ def subject(
     names:list[str], # what the chapter has defined so far
     fresh:list[str], # what it has defined since the tests before
 )->str: # one of them
-    "What a test is about: the last definition it names, else the first of the fresh ones."
+    "What a test is about: the last definition it names, else the first fresh one."
     def named(name):
         method = name.partition(".")[2]
         return re.search(rf"\.{method}\(" if method else rf"\b{name}\b", source)
     return next(filter(named, names[::-1]), fresh[0] if fresh else "")
 
 # %% ../../nbs/toolbox/slicer.ipynb #41f3e228
-SKIPPED = re.compile(r"(?m)^#\| *(eval: *false|notest|slow|cuda)\b|^[!%]|nbdev_export\(")
+SKIP = r"(?m)^#\| *(eval: *false|notest|slow|cuda)\b|^[!%]|nbdev_export\("
 APART = re.compile(r"(?m)^#\| *(exercise|solution|check)\b")
 
 def read_cells(
@@ -150,7 +150,7 @@ def read_cells(
         if cell["cell_type"]=="markdown":
             if re.search(r"(?m)^## (Questions|Exercises|In short)", source): break
             section += bool(re.search(r"(?m)^##+ ", source))
-        elif not SKIPPED.search(source) and not APART.search(source):
+        elif not re.search(SKIP, source) and not APART.search(source):
             exports = re.match(r"(#\|.*\n)*#\| *exports", source)
             names = (*definitions(source),) if exports else ()
             if names:
