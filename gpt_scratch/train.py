@@ -14,7 +14,8 @@ from fastcore.basics import patch
 from torch import Tensor
 from .data import encode_file,get_batch,split
 from .model import GPTConfig,GPTLanguageModel
-from .tokenizer import BPETokenizer,CharTokenizer,UnknownCharacter
+from .beyond.bytepairs import BPETokenizer
+from .tokenizer import CharTokenizer,UnknownCharacter
 from .toolbox.checkpoint import CheckpointError,classes_of,latest_checkpoint,load_checkpoint,load_trainer,prune_checkpoints,remove_leftovers,save_checkpoint,verify_checkpoint,write_best
 from .toolbox.corpus import read_text,write_whole
 from .toolbox.faults import NotFinite,Stopped,Stopper,check_finite,explain_memory,is_interactive,is_out_of_memory,memory_size,remedies

@@ -18,14 +18,14 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 import gpt_scratch.generate # gives the models that we load their `generate`
 from ..model import GPTConfig,GPTLanguageModel
-from ..tokenizer import CharTokenizer,load_tokenizer
+from ..tokenizer import CharTokenizer
 
 # %% auto #0
-__all__ = ['RESTORE', 'FORMAT', 'CONFIG', 'MODEL', 'TOKENIZER', 'STATE', 'TENSORS', 'CARD', 'MANIFEST', 'VARIANTS',
-           'CheckpointError', 'seal', 'reading', 'unseal', 'write_file', 'classes_of', 'blueprint', 'save_checkpoint',
-           'read_config', 'verify_checkpoint', 'load_trainer', 'steps', 'latest_checkpoint', 'write_best', 'read_best',
-           'prune_checkpoints', 'remove_leftovers', 'shipped_models', 'best_checkpoint', 'find_checkpoint',
-           'load_checkpoint']
+__all__ = ['RESTORE', 'FORMAT', 'CONFIG', 'MODEL', 'TOKENIZER', 'STATE', 'TENSORS', 'CARD', 'MANIFEST', 'READERS', 'VARIANTS',
+           'CheckpointError', 'seal', 'reading', 'unseal', 'write_file', 'read_symbols', 'read_bytepairs',
+           'load_tokenizer', 'classes_of', 'blueprint', 'save_checkpoint', 'read_config', 'verify_checkpoint',
+           'load_trainer', 'steps', 'latest_checkpoint', 'write_best', 'read_best', 'prune_checkpoints',
+           'remove_leftovers', 'shipped_models', 'best_checkpoint', 'find_checkpoint', 'load_checkpoint']
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #77c6dc0c
 class CheckpointError(ValueError):
@@ -151,6 +151,39 @@ FORMAT = 1 # written into config.json; a reader refuses what is newer than itsel
 CONFIG,MODEL,TOKENIZER = "config.json","model.safetensors","tokenizer.json"
 STATE,TENSORS = "trainer.json","trainer.safetensors"
 CARD,MANIFEST = "README.md","manifest.json"
+
+# %% ../../nbs/toolbox/checkpoint.ipynb #c4a10002
+def read_symbols(
+    data:dict, # the content of a file
+)->CharTokenizer:
+    "The character tokenizer in a file; ValueError if its symbols aren't as `CharTokenizer` sorts them."
+    symbols = data.get("symbols")
+    valid = isinstance(symbols, list) and all(isinstance(s, str) and len(s)==1 for s in symbols)
+    if valid and symbols and symbols==sorted(set(symbols)): return CharTokenizer(symbols)
+    raise ValueError("symbols must be different single characters in sorted order")
+
+# %% ../../nbs/toolbox/checkpoint.ipynb #c4a10003
+def read_bytepairs(
+    data:dict, # the content of a file
+): # a `BPETokenizer`
+    "The byte-pair tokenizer in a file; ValueError if it can't be one."
+    from gpt_scratch.beyond.bytepairs import read_tokens
+    return read_tokens(data)
+
+READERS = {"char":read_symbols, "bpe":read_bytepairs} # from the type to its reader
+
+# %% ../../nbs/toolbox/checkpoint.ipynb #c4a10004
+def load_tokenizer(
+    path:str|Path, # a file that a tokenizer's `save` wrote
+)->CharTokenizer: # or a `BPETokenizer`, as the file says
+    "Read a tokenizer back; ValueError if the file doesn't hold one."
+    try: data = json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError: raise ValueError(f"{path} is no tokenizer: it isn't JSON") from None
+    reader = READERS.get(str(data.get("type"))) if isinstance(data, dict) else None
+    types = " or ".join(map(json.dumps, READERS))
+    if reader is None: raise ValueError(f'{path} is no tokenizer: its "type" must be {types}')
+    try: return reader(data)
+    except ValueError as error: raise ValueError(f"{path} is damaged: {error}") from None
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #0b239aca
 class _Unfilled(TorchFunctionMode):
