@@ -1,11 +1,11 @@
-"""Check the installed package, away from the repository: import every module; with --chapters, run every chapter that the wheel carries."""
+"""Check the installed package, away from the repository: import every module; with a checkout's path, compare each file with the one there; with --chapters, run every chapter that the wheel carries."""
 import importlib, json, os, pkgutil, re, signal, sys, time
+from pathlib import Path
 from importlib.metadata import version
 from importlib.resources import files
 
 import gpt_scratch
-
-SKIPPED = re.compile(r"(?m)\A(?:#\|.*\n)*#\| *(?:eval: *false|notest|slow|cuda)\b|nbdev_export\(")
+from gpt_scratch.toolbox.slicer import SKIP
 
 
 def chapters():
@@ -15,13 +15,12 @@ def chapters():
     from IPython.core.interactiveshell import InteractiveShell
     from IPython.utils.capture import capture_output
     shell = InteractiveShell.instance()
-    for path in sorted(files("gpt_scratch.chapters").iterdir(), key=lambda path: path.name):
-        if path.suffix != ".ipynb": continue
+    for path in sorted(Path(str(files("gpt_scratch.chapters"))).rglob("*.ipynb")):
         start = time.time()
         shell.reset()
         for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
             source = "".join(cell["source"])
-            if cell["cell_type"] != "code" or SKIPPED.search(source): continue
+            if cell["cell_type"] != "code" or re.search(SKIP, source): continue
             with capture_output(): result = shell.run_cell(source)
             result.raise_error()
         print(f"{time.time() - start:6.1f} s  {path.name}", flush=True)
@@ -32,4 +31,10 @@ if __name__ == "__main__":
     modules = [m.name for m in pkgutil.walk_packages(gpt_scratch.__path__, "gpt_scratch.")]
     for name in modules: importlib.import_module(name)
     print(f"gpt_scratch {gpt_scratch.__version__} with fastcore {version('fastcore')}: {len(modules)} modules imported")
+    for checkout in [word for word in sys.argv[1:] if word != "--chapters"]:
+        ours, theirs = Path(gpt_scratch.__file__).parent, Path(checkout, "gpt_scratch")
+        names = sorted(p.relative_to(theirs).as_posix() for p in theirs.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+        different = [name for name in names if not (ours/name).is_file() or (ours/name).read_bytes() != (theirs/name).read_bytes()]
+        assert not different, f"not as in the checkout: {different}"
+        print(f"{len(names)} files as in the checkout")
     if "--chapters" in sys.argv: chapters()

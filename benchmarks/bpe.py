@@ -11,7 +11,7 @@ import numpy as np, tokenizers, torch
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 
 from gpt_scratch.beyond.speed import machine, report, take_turns
-from gpt_scratch.tokenizer import BPETokenizer, slow_merges, split_words
+from gpt_scratch.beyond.bytepairs import BPETokenizer, slow_merges, split_words
 from gpt_scratch.toolbox.corpus import tinyshakespeare
 
 V = 1024

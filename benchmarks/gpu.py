@@ -13,8 +13,7 @@ from pathlib import Path
 import safetensors.torch, torch
 
 from gpt_scratch.model import GPTConfig, GPTLanguageModel, count_flops
-from gpt_scratch.tokenizer import load_tokenizer
-from gpt_scratch.toolbox.checkpoint import save_checkpoint
+from gpt_scratch.toolbox.checkpoint import load_tokenizer, save_checkpoint
 from gpt_scratch.toolbox.corpus import tinyshakespeare
 from gpt_scratch.toolbox.files import read_text
 from gpt_scratch.toolbox.run import Run, pick_device, start_run

@@ -5,94 +5,115 @@
 # %% ../nbs/03_attention.ipynb #fbe976c8
 from __future__ import annotations
 import matplotlib.pyplot as plt,torch
+from fastcore.basics import patch
 from torch import Tensor,nn
 from torch.nn import functional as F
 
 # %% auto #0
-__all__ = ['attend', 'Head', 'HeadList', 'MultiHeadAttention', 'show_attention']
+__all__ = ['attention_weights', 'attend', 'Head', 'HeadList', 'MultiHeadAttention', 'show_attention']
 
 # %% ../nbs/03_attention.ipynb #f88a52fb
+def attention_weights(
+    q:Tensor, # queries, `(…,T,D)`
+    k:Tensor, # keys, `(…,T,D)`
+)->Tensor: # a row per query, a column per key, `(…,T,T)`
+    "The share of its attention that each position gives to itself and each one before it."
+    scores = q @ k.mT / q.shape[-1]**0.5
+    future = torch.ones_like(scores, dtype=torch.bool).triu(1)
+    return scores.masked_fill(future, -torch.inf).softmax(-1)
+
+# %% ../nbs/03_attention.ipynb #5a7d0c31
 def attend(
-    q:Tensor, # queries, `(…,T,D)`; if fewer than the keys, those of the last positions
+    q:Tensor, # queries, `(…,T,D)`
     k:Tensor, # keys, `(…,T,D)`
     v:Tensor, # values, `(…,T,D)`
-    dropout:float=0.0, # the share of weights to zero, while training
-)->tuple[Tensor,Tensor]: # what was gathered, `(…,T,D)`, and the weights before dropout, `(…,T,T)`
+)->Tensor: # what each position gathered, `(…,T,D)`
     "Causal scaled dot-product attention (Vaswani et al., equation 1)."
-    scores = q @ k.mT / q.shape[-1]**0.5
-    future = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).triu(1+k.shape[-2]-q.shape[-2])
-    weights = scores.masked_fill(future, -torch.inf).softmax(-1) # a row per query, a column per key
-    return F.dropout(weights, dropout) @ v, weights
+    return attention_weights(q, k) @ v
 
 # %% ../nbs/03_attention.ipynb #05a862ea
 class Head(nn.Module):
-    "One causal attention head: each position gathers values from itself and those before it."
+    "One causal attention head: gather from each position and those before it."
     def __init__(self,
-        n_embd:int, # width of the vectors, `C`
+        n_embd:int, # width of the residual stream, `C`
         head_size:int, # width of queries, keys and values, `D`
-        dropout:float=0.0, # the share of attention weights to zero, while training
     ):
         super().__init__()
-        self.query,self.key,self.value = (nn.Linear(n_embd, head_size, bias=False) for _ in range(3))
-        self.dropout = dropout
+        self.query = nn.Linear(n_embd, head_size, bias=False)
+        self.key = nn.Linear(n_embd, head_size, bias=False)
+        self.value = nn.Linear(n_embd, head_size, bias=False)
 
     def forward(self,
         x:Tensor, # token vectors, `(B,T,C)`
-        return_weights:bool=False, # also return who looked where
-    )->Tensor|tuple[Tensor,Tensor]: # gathered `(B,T,D)`; with the weights `(B,T,T)` on request
+    )->Tensor: # what each position gathered, `(B,T,D)`
         "Average the visible values, weighted by how well each key answers the query."
-        q,k,v = self.query(x),self.key(x),self.value(x)
-        gathered,weights = attend(q, k, v, self.dropout if self.training else 0.)
-        return (gathered,weights) if return_weights else gathered
+        return attend(self.query(x), self.key(x), self.value(x))
+
+    def weights(self,
+        x:Tensor, # token vectors, `(B,T,C)`
+    )->Tensor: # who looks where, `(B,T,T)`
+        "The shares by which `forward` averages."
+        return attention_weights(self.query(x), self.key(x))
 
 # %% ../nbs/03_attention.ipynb #9db01bba
 class HeadList(nn.Module):
     "Multi-head attention as a list of heads: easy to read, one head after the other."
     def __init__(self,
-        n_embd:int, # width of the vectors, `C`
+        n_embd:int, # width of the residual stream, `C`
         n_head:int, # number of heads, `H`; must divide `n_embd`
-        dropout:float=0.0, # share of attention weights and of outputs to zero, while training
     ):
         super().__init__()
-        self.heads = nn.ModuleList(Head(n_embd, n_embd//n_head, dropout) for _ in range(n_head))
-        self.proj,self.dropout = nn.Linear(n_embd, n_embd),nn.Dropout(dropout)
+        self.heads = nn.ModuleList(Head(n_embd, n_embd//n_head) for _ in range(n_head))
+        self.proj = nn.Linear(n_embd, n_embd)
 
     def forward(self,
         x:Tensor, # token vectors, `(B,T,C)`
-        return_weights:bool=False, # also return who looked where
-    )->Tensor|tuple[Tensor,Tensor]: # mixed `(B,T,C)`; with the weights `(B,H,T,T)` on request
+    )->Tensor: # what the heads gathered, mixed, `(B,T,C)`
         "Run each head, concatenate, mix."
-        gathered,weights = zip(*(head(x, return_weights=True) for head in self.heads))
-        out = self.dropout(self.proj(torch.cat(gathered, -1)))
-        return (out,torch.stack(weights, 1)) if return_weights else out
+        return self.proj(torch.cat([head(x) for head in self.heads], -1))
 
 # %% ../nbs/03_attention.ipynb #76117024
 class MultiHeadAttention(nn.Module):
     "Causal self-attention with all heads in one product."
     def __init__(self,
-        n_embd:int, # width of the vectors, `C`
+        n_embd:int, # width of the residual stream, `C`
         n_head:int, # number of heads, `H`; must divide `n_embd`
-        dropout:float=0.0, # share of attention weights and of outputs to zero, while training
+        dropout:float=0.0, # share of weights and of outputs to zero, while training
     ):
         super().__init__()
-        if n_embd%n_head: raise ValueError(f"n_embd {n_embd} is not a multiple of n_head {n_head}: each head needs n_embd/n_head dimensions")
         self.n_head,self.dropout = n_head,nn.Dropout(dropout)
-        self.qkv,self.proj = nn.Linear(n_embd, 3*n_embd, bias=False),nn.Linear(n_embd, n_embd)
+        self.qkv = nn.Linear(n_embd, 3*n_embd, bias=False)
+        self.proj = nn.Linear(n_embd, n_embd)
+
+    def split(self,
+        x:Tensor, # token vectors, `(B,T,C)`
+    )->Tensor: # queries, keys and values, `(3,B,H,T,D)`
+        "One product, taken apart into the queries, keys and values of each head."
+        return self.qkv(x).unflatten(-1, (3, self.n_head, -1)).permute(2, 0, 3, 1, 4)
+
+    def merge(self,
+        heads:Tensor, # what each head gathered, `(B,H,T,D)`
+    )->Tensor: # mixed, `(B,T,C)`
+        "Concatenate the heads' results and mix them."
+        return self.dropout(self.proj(heads.transpose(1, 2).flatten(2)))
 
     def forward(self,
         x:Tensor, # token vectors, `(B,T,C)`
-        return_weights:bool=False, # also return who looked where
-        cache:object=None, # adds the keys and values of earlier calls, see chapter 07
-    )->Tensor|tuple[Tensor,Tensor]: # mixed `(B,T,C)`; with the weights `(B,H,T,T)` on request
-        "Every head gathers from the visible positions; the projection mixes what they found."
-        B,T,C = x.shape
-        q,k,v = self.qkv(x).view(B, T, 3, self.n_head, C//self.n_head).permute(2, 0, 3, 1, 4) # each `(B,H,T,D)`
-        if cache is not None: k,v = cache.extend(k, v)
-        dropout = self.dropout.p if self.training else 0.
-        if return_weights or dropout or 1<T<k.shape[2]: gathered,weights = attend(q, k, v, dropout)
-        else: gathered = F.scaled_dot_product_attention(q, k, v, is_causal=T>1) # the same, fused; a lone last position sees all
-        out = self.dropout(self.proj(gathered.transpose(1, 2).reshape(B, T, C)))
-        return (out,weights) if return_weights else out
+    )->Tensor: # what the heads gathered, mixed, `(B,T,C)`
+        "Every head gathers from the visible positions; the projection mixes."
+        q,k,v = self.split(x)
+        p = self.dropout.p if self.training else 0.
+        heads = F.scaled_dot_product_attention(q, k, v, dropout_p=p, is_causal=True)
+        return self.merge(heads)
+
+# %% ../nbs/03_attention.ipynb #5a7d0c32
+@patch
+def weights(self:MultiHeadAttention,
+    x:Tensor, # token vectors, `(B,T,C)`
+)->Tensor: # who looks where, `(B,H,T,T)`
+    "The shares by which each head averages, by the formula."
+    q,k,_ = self.split(x)
+    return attention_weights(q, k)
 
 # %% ../nbs/03_attention.ipynb #5036beb9
 def show_attention(

@@ -32,7 +32,8 @@ class LayerNorm(nn.Module):
         eps:float=1e-5, # keeps a constant vector from dividing by zero
     ):
         super().__init__()
-        self.weight,self.bias,self.eps = nn.Parameter(torch.ones(n_embd)),nn.Parameter(torch.zeros(n_embd)),eps
+        self.weight,self.bias = nn.Parameter(torch.ones(n_embd)),nn.Parameter(torch.zeros(n_embd))
+        self.eps = eps
 
     def forward(self,
         x:Tensor, # vectors, `(…,C)`
@@ -74,9 +75,7 @@ class Block(nn.Module):
 
     def forward(self,
         x:Tensor, # residual stream, `(B,T,C)`
-        cache:object=None, # what attention keeps from call to call, see chapter 07
     )->Tensor: # residual stream, `(B,T,C)`
         "Add what attention gathers, then what the feed-forward network makes of it."
-        kept = {} if cache is None else {"cache":cache}
-        x = x + self.attention(self.ln1(x), **kept)
+        x = x + self.attention(self.ln1(x))
         return x + self.feed_forward(self.ln2(x))

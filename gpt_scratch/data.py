@@ -4,14 +4,15 @@
 
 # %% ../nbs/01_data.ipynb #7104ffc1
 from __future__ import annotations
-import os,re
+import math,os,re
+from collections.abc import Callable
 from pathlib import Path
 import numpy as np,torch
 from torch import Tensor
 from .tokenizer import CharTokenizer
 
 # %% auto #0
-__all__ = ['split', 'get_batch', 'encode_file', 'load_ids']
+__all__ = ['split', 'get_batch', 'encode_file', 'load_ids', 'ngram_losses', 'occurrences', 'draw', 'babble']
 
 # %% ../nbs/01_data.ipynb #0c435cb3
 def split(
@@ -66,3 +67,54 @@ def load_ids(
 )->Tensor: # the ids, memory-mapped, `(N,)`
     "Open a file of ids without reading it."
     return torch.from_numpy(np.memmap(path, dtype=dtype, mode="c"))
+
+# %% ../nbs/01_data.ipynb #1574b5d1
+def ngram_losses(
+    train_ids:Tensor, # what is counted, `(N,)`
+    val_ids:Tensor, # what is predicted, `(M,)`
+    vocab_size:int, # number of ids, `V`
+    n:int=3, # the longest n-gram
+    k:float=2.0, # weight of the shorter context
+)->dict[str,float]: # nats per token on `val_ids`: uniform, unigram, bigram, …
+    "The losses of models that only count, as landmarks for those that learn."
+    train,val = np.asarray(train_ids, dtype=np.int64),np.asarray(val_ids, dtype=np.int64)
+    p,losses = np.full(len(val)-n+1, 1/vocab_size),{"uniform":math.log(vocab_size)}
+    for order,name in enumerate(["unigram", "bigram", "trigram", *(f"{i}-gram" for i in range(4, n+1))][:n], 1):
+        seen,asked = (sum(a[i:len(a)-order+1+i]*vocab_size**(order-1-i) for i in range(order)) for a in (train, val))
+        asked = asked[n-order:] # the same questions for every order
+        p = (occurrences(seen, asked) + k*p)/(occurrences(seen//vocab_size, asked//vocab_size) + k)
+        losses[name] = -np.log(p).mean().item()
+    return losses
+
+# %% ../nbs/01_data.ipynb #ffdd0d2e
+def occurrences(
+    seen:np.ndarray, # integers
+    asked:np.ndarray, # integers to look up
+)->np.ndarray: # how often each of `asked` is among `seen`
+    "Count by sorting, which works for any range of integers."
+    values,counts = np.unique(seen, return_counts=True)
+    places = np.searchsorted(values, asked).clip(max=len(values)-1)
+    return np.where(values[places]==asked, counts[places], 0)
+
+# %% ../nbs/01_data.ipynb #0e20b9d9
+def draw(
+    probabilities:Tensor, # shares that sum to 1, `(B,V)`
+    darts:Tensor, # a number per row, 0 ≤ dart < 1, `(B,)`
+)->Tensor: # the id that each row's dart hits, `(B,)`
+    "Lay the shares of each row end to end and see where its dart lands."
+    ends = probabilities.cumsum(-1)
+    return (ends<=darts[:,None]*ends[:,-1:]).sum(-1)
+
+# %% ../nbs/01_data.ipynb #409dbd26
+def babble(
+    predict:Callable[[Tensor],Tensor], # from ids `(T,)` to the probabilities of the next, `(V,)`
+    ids:Tensor, # how the text begins, `(T,)`
+    n:int, # how many ids to write
+    seed:int=1337, # the same seed gives the same text
+)->Tensor: # the beginning and its continuation, `(T+n,)`
+    "Let a model write: ask it for probabilities, throw a dart at them, append, repeat."
+    rng = np.random.default_rng(seed)
+    for _ in range(n):
+        dart = torch.tensor([rng.random(dtype=np.float32)])
+        ids = torch.cat([ids, draw(predict(ids)[None], dart)])
+    return ids

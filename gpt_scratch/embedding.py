@@ -12,10 +12,10 @@ __all__ = ['Embedding']
 
 # %% ../nbs/02_embedding.ipynb #f269e314
 class Embedding(nn.Module):
-    "Token vectors plus learned position vectors: the input of the first block."
+    "Token vectors plus learned position vectors: where the residual stream begins."
     def __init__(self,
         vocab_size:int, # number of different ids, `V`
-        block_size:int, # number of places, the longest input
+        block_size:int, # number of positions, the longest input
         n_embd:int, # width of the vectors, `C`
     ):
         super().__init__()
@@ -24,9 +24,6 @@ class Embedding(nn.Module):
 
     def forward(self,
         idx:Tensor, # ids, `(B,T)`
-        start:int=0, # the place of the first of them
     )->Tensor: # one vector per id, `(B,T,C)`
-        "The sum of each id's vector and its place's vector."
-        end,places = start+idx.shape[-1],self.position.num_embeddings
-        if end>places: raise ValueError(f"the input has {end} ids, more than the {places} places of block_size; crop it to the last {places}")
-        return self.token(idx) + self.position.weight[start:end]
+        "The sum of each id's vector and its position's vector."
+        return self.token(idx) + self.position.weight[:idx.shape[-1]]

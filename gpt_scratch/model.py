@@ -5,17 +5,38 @@
 # %% ../nbs/05_model.ipynb #564dbe7d
 from __future__ import annotations
 from dataclasses import asdict,dataclass
+from numbers import Integral,Real
+import numpy as np
 import torch
+from fastcore.basics import patch
 from torch import Tensor,nn
 from torch.nn import functional as F
 from .block import Block,LayerNorm
+from .data import draw
 from .embedding import Embedding
 
 # %% auto #0
-__all__ = ['LIMITS', 'GPTConfig', 'GPTLanguageModel', 'init_weights', 'count_parameters', 'count_flops']
+__all__ = ['RANGES', 'as_number', 'GPTConfig', 'GPTLanguageModel', 'init_weights', 'count_parameters', 'count_flops']
+
+# %% ../nbs/05_model.ipynb #5b0d1c27
+def as_number(
+    name:str, # what the message calls the value
+    value:object, # what was given
+    kind:type, # `int` or `float`
+    low:float, # the smallest value allowed
+    high:float, # the largest value allowed
+)->int|float: # the same as a number of Python's
+    "The value as `int` or `float`; a ValueError names what is wrong with it."
+    whole = kind is int
+    fits = isinstance(value, Integral if whole else Real) and not isinstance(value, bool)
+    if not fits or not low<=value<=high:
+        words = "a whole number" if whole else "a number"
+        raise ValueError(f"{name} is {value!r}; it must be {words} from {low} to {high:,}")
+    return kind(value)
 
 # %% ../nbs/05_model.ipynb #755fd001
-LIMITS = dict(vocab_size=(1, 10**6), block_size=(1, 10**6), n_embd=(1, 2**16), n_head=(1, 2**10), n_layer=(1, 2**10))
+RANGES = dict(vocab_size=(int, 1, 10**6), block_size=(int, 1, 10**6), n_embd=(int, 1, 2**16),
+    n_head=(int, 1, 2**10), n_layer=(int, 1, 2**10), dropout=(float, 0, .99))
 
 @dataclass(frozen=True)
 class GPTConfig:
@@ -25,18 +46,17 @@ class GPTConfig:
     n_embd:int=384 # width of the residual stream, `C`
     n_head:int=6 # attention heads per block, `H`; must divide n_embd
     n_layer:int=6 # number of blocks, `L`
-    dropout:float=0.2 # share to zero while training, 0 ≤ dropout < 1
+    dropout:float=0.2 # share to zero while training, at most 0.99
 
     def __post_init__(self):
-        for name,(low,high) in LIMITS.items():
-            value = getattr(self, name)
-            if type(value) is not int or not low<=value<=high: raise ValueError(f"{name} is {value!r}; it must be a whole number from {low} to {high:,}")
-        if self.n_embd%self.n_head: raise ValueError(f"n_embd {self.n_embd} is not a multiple of n_head {self.n_head}; each head takes n_embd/n_head dimensions")
-        if type(self.dropout) not in (int, float) or not 0<=self.dropout<1: raise ValueError(f"dropout is {self.dropout!r}; it must be a number from 0 up to, but not including, 1")
+        for name,limits in RANGES.items():
+            object.__setattr__(self, name, as_number(name, getattr(self, name), *limits))
+        if self.n_embd%self.n_head:
+            raise ValueError(f"n_embd {self.n_embd} is not a multiple of n_head {self.n_head}")
 
 # %% ../nbs/05_model.ipynb #d4df140a
 class GPTLanguageModel(nn.Module):
-    "A GPT: embedding, a pile of blocks, a final norm, and a score for every symbol at every position."
+    "A GPT: embedding, a stack of blocks, a final norm, and a score for every symbol at every position."
     def __init__(self,
         config:GPTConfig, # the shape of the model
         block:type=Block, # the class of its blocks, `(n_embd, n_head, dropout)`
@@ -51,14 +71,16 @@ class GPTLanguageModel(nn.Module):
     def forward(self,
         idx:Tensor, # ids, `(B,T)` with `T` up to block_size
         targets:Tensor|None=None, # the ids that really come next, `(B,T)`
-        cache:object=None, # what earlier calls have read, see chapter 07; `idx` continues it
     )->tuple[Tensor,Tensor|None]: # logits `(B,T,V)`, and the mean loss in nats if there are targets
         "Scores for the next id at each position, and how wrong they are."
-        x = self.embedding(idx, 0 if cache is None else cache.length)
-        for i,block in enumerate(self.blocks): x = block(x) if cache is None else block(x, cache[i])
+        if idx.dim()!=2 or idx.shape[1]>self.config.block_size:
+            raise ValueError(f"idx has the shape {tuple(idx.shape)}; it must be (B,T) with T up to "
+                f"block_size, which is {self.config.block_size}")
+        x = self.embedding(idx)
+        for block in self.blocks: x = block(x)
         logits = self.lm_head(self.ln_f(x))
         if targets is None: return logits,None
-        return logits,F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten())
+        return logits,F.cross_entropy(logits.flatten(0, 1), targets.flatten())
 
 # %% ../nbs/05_model.ipynb #829ba456
 def init_weights(
@@ -68,6 +90,23 @@ def init_weights(
     "Draw the matrices of linear and embedding layers from N(0, std²) and zero the biases (GPT-2)."
     if isinstance(module, (nn.Linear, nn.Embedding)): nn.init.normal_(module.weight, std=std)
     if isinstance(module, nn.Linear) and module.bias is not None: nn.init.zeros_(module.bias)
+
+# %% ../nbs/05_model.ipynb #7e0c43d1
+@patch
+@torch.no_grad()
+def generate(self:GPTLanguageModel,
+    idx:Tensor, # the text so far, `(B,T)`
+    max_new_tokens:int, # how many ids to add to each row
+    seed:int|None=None, # the same seed writes the same text, row `i` draws with seed+i
+)->Tensor: # text and continuation, `(B,T+max_new_tokens)`
+    "Continue each row id by id: read, draw one, append it, read again."
+    seed = torch.randint(2**62, ()).item() if seed is None else seed
+    sources = [np.random.default_rng(seed+row) for row in range(len(idx))]
+    for _ in range(max_new_tokens):
+        p = self(idx[:,-self.config.block_size:])[0][:,-1].float().softmax(-1)
+        darts = p.new_tensor([source.random(dtype=np.float32) for source in sources])
+        idx = torch.cat([idx, draw(p, darts)[:,None]], 1)
+    return idx
 
 # %% ../nbs/05_model.ipynb #43a611a5
 def count_parameters(

@@ -4,51 +4,22 @@
 
 # %% ../nbs/00_tokenizer.ipynb #16eb473e
 from __future__ import annotations
-import json,re,sys,unicodedata
-from collections import Counter,defaultdict
+import json,unicodedata
 from collections.abc import Iterable
-from functools import lru_cache
-from heapq import heapify,heappop,heappush
 from pathlib import Path
 from fastcore.basics import patch
 
 # %% auto #0
-__all__ = ['READERS', 'nearest_symbols', 'UnknownCharacter', 'CharTokenizer', 'load_tokenizer', 'read_symbols', 'replace_pair',
-           'split_pattern', 'split_words', 'slow_merges', 'PairCounts', 'learn_merges', 'merge_bytes', 'BPETokenizer',
-           'well_formed', 'read_tokens']
-
-# %% ../nbs/00_tokenizer.ipynb #23c41947
-def nearest_symbols(
-    character:str, # one character that may be outside the vocabulary
-    symbols:Iterable[str], # the vocabulary
-    n:int=3, # how many to return
-)->list[str]: # the closest symbols, best first
-    "The `n` symbols most like `character`: without its accent, in the other case, then by code point."
-    plain = unicodedata.normalize("NFKD", character)[:1]
-    def distance(symbol): return symbol.casefold()!=plain.casefold(), abs(ord(symbol)-ord(plain))
-    return sorted(symbols, key=distance)[:n]
-
-# %% ../nbs/00_tokenizer.ipynb #43b3609e
-class UnknownCharacter(ValueError):
-    "A character outside the vocabulary, with its place and the nearest symbols that are in it."
-    def __init__(self,
-        character:str, # the offender
-        position:int, # its index in the text, from 0
-        symbols:list[str], # the vocabulary
-    ):
-        self.character,self.position = character,position
-        near = ", ".join(map(repr, nearest_symbols(character, symbols)))
-        super().__init__(f"unknown character {character!r} (U+{ord(character):04X}) at position {position}: "
-            f"the vocabulary has {len(symbols)} symbols, the nearest are {near}; replace it, or pass errors=\"skip\" to leave it out")
+__all__ = ['CharTokenizer', 'nearest_symbols', 'UnknownCharacter']
 
 # %% ../nbs/00_tokenizer.ipynb #bc7aa752
 class CharTokenizer:
-    "One id per character: the id is the character's place among the sorted symbols of a text."
+    "One id per character: the id is its position among the sorted symbols of a text."
     def __init__(self,
-        text:Iterable[str], # a text, or any iterable of characters; its different characters become the vocabulary
+        text:Iterable[str], # its different characters become the vocabulary
     ):
         self.itos = sorted(set(text))
-        if not self.itos: raise ValueError("the text is empty: a vocabulary needs at least 1 character")
+        if not self.itos: raise ValueError("an empty text: give at least 1 character")
         self.stoi = {symbol:i for i,symbol in enumerate(self.itos)}
 
     @property
@@ -56,28 +27,56 @@ class CharTokenizer:
         "The number of symbols."
         return len(self.itos)
 
+# %% ../nbs/00_tokenizer.ipynb #23c41947
+def nearest_symbols(
+    character:str, # one character that may be outside the vocabulary
+    symbols:Iterable[str], # the vocabulary
+    n:int=3, # how many to return
+)->list[str]: # the closest symbols, best first
+    "The `n` symbols most like `character`, with or without its accent, in either case."
+    plain = unicodedata.normalize("NFKD", character)[:1]
+    def distance(symbol):
+        return symbol.casefold()!=plain.casefold(), abs(ord(symbol)-ord(plain))
+    return sorted(symbols, key=distance)[:n]
+
+# %% ../nbs/00_tokenizer.ipynb #43b3609e
+class UnknownCharacter(ValueError):
+    "A character outside the vocabulary, with its position and the nearest symbols."
+    def __init__(self,
+        character:str, # the unknown character
+        position:int, # its index in the text, from 0
+        symbols:list[str], # the vocabulary
+    ):
+        self.character,self.position = character,position
+        near = ", ".join(map(repr, nearest_symbols(character, symbols)))
+        super().__init__(f"unknown character {character!r} (U+{ord(character):04X}) "
+            f"at position {position}: the vocabulary has {len(symbols)} symbols, "
+            f'the nearest: {near}; replace it, or pass errors="skip" to leave it out')
+
 # %% ../nbs/00_tokenizer.ipynb #a2db97ae
 @patch
 def encode(self:CharTokenizer,
     text:str, # what to encode
-    errors:str="strict", # "strict" raises `UnknownCharacter`, "skip" leaves unknown characters out
+    errors:str="strict", # "strict" refuses unknown characters, "skip" leaves them out
 )->list[int]: # one id per character, each in `0…V-1`
     "The ids of a text's characters."
-    if errors not in ("strict", "skip"): raise ValueError(f'errors is {errors!r}; allowed are "strict" and "skip"')
     if errors=="skip": return [self.stoi[c] for c in text if c in self.stoi]
+    if errors!="strict":
+        raise ValueError(f'errors is {errors!r}; allowed are "strict" and "skip"')
     try: return [self.stoi[c] for c in text]
-    except KeyError: position = next(i for i,c in enumerate(text) if c not in self.stoi)
-    raise UnknownCharacter(text[position], position, self.itos)
+    except KeyError as error: c = error.args[0]
+    raise UnknownCharacter(c, text.index(c), self.itos)
 
 # %% ../nbs/00_tokenizer.ipynb #6b86d75b
 @patch
 def decode(self:CharTokenizer,
-    ids:Iterable[int], # ids in `0…V-1`; a 1-D tensor works too
+    ids:Iterable[int], # ids in `0…V-1`; a 1-D tensor or array works too
 )->str: # one character per id
     "The text that these ids stand for."
-    ids = [int(i) for i in ids]
-    bad = next((i for i in ids if not 0<=i<self.vocab_size), None)
-    if bad is not None: raise ValueError(f"id {bad} is outside the vocabulary: allowed are 0 to {self.vocab_size-1}")
+    ids = ids.tolist() if hasattr(ids, "tolist") else list(ids)
+    bad = [i for i in set(ids) if not 0<=i<self.vocab_size]
+    if bad: raise ValueError(f"id {bad[0]} is outside the vocabulary: "
+        f"allowed are 0 to {self.vocab_size-1}")
     return "".join(self.itos[i] for i in ids)
 
 # %% ../nbs/00_tokenizer.ipynb #d94f0d43
@@ -86,266 +85,5 @@ def save(self:CharTokenizer,
     path:str|Path, # the file to write
 ):
     "Write the vocabulary as JSON."
-    Path(path).write_text(json.dumps({"type":"char", "symbols":self.itos}, ensure_ascii=False), encoding="utf-8")
-
-# %% ../nbs/00_tokenizer.ipynb #5da8d3fa
-READERS = {} # the type in a file → the function that makes a tokenizer of its content
-
-def load_tokenizer(
-    path:str|Path, # a file that `save` wrote
-)->CharTokenizer: # or a `BPETokenizer`, as the file says
-    "Read a tokenizer back; ValueError if the file doesn't hold one."
-    try: data = json.loads(Path(path).read_text(encoding="utf-8"))
-    except ValueError: raise ValueError(f"{path} is no tokenizer: it isn't JSON") from None
-    reader = READERS.get(str(data.get("type"))) if isinstance(data, dict) else None
-    if reader is None: raise ValueError(f'{path} is no tokenizer: its "type" must be {" or ".join(map(json.dumps, READERS))}')
-    try: return reader(data)
-    except ValueError as error: raise ValueError(f"{path} is damaged: {error}") from None
-
-# %% ../nbs/00_tokenizer.ipynb #1013e62c
-def read_symbols(
-    data:dict, # the content of a file
-)->CharTokenizer:
-    "The character tokenizer in a file; ValueError if its symbols aren't as `CharTokenizer` sorts them."
-    symbols = data.get("symbols")
-    valid = isinstance(symbols, list) and all(isinstance(s, str) and len(s)==1 for s in symbols)
-    if not valid or not symbols or symbols!=sorted(set(symbols)): raise ValueError("symbols must be different single characters in sorted order")
-    return CharTokenizer(symbols)
-
-READERS["char"] = read_symbols
-
-# %% ../nbs/00_tokenizer.ipynb #c7f0b908
-def replace_pair(
-    ids:list[int], # a sequence
-    pair:tuple[int,int], # two neighbors to look for
-    new:int, # what to write in their place
-)->list[int]: # the shorter sequence
-    "Replace each occurrence of `pair`, from left to right."
-    out,i = [],0
-    while i<len(ids):
-        found = (*ids[i:i+2],)==pair
-        out.append(new if found else ids[i])
-        i += 1+found
-    return out
-
-# %% ../nbs/00_tokenizer.ipynb #830d251e
-@lru_cache
-def split_pattern()->re.Pattern: # matches one piece after the other and leaves nothing out
-    r"GPT-2's `'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`, written for Python's `re`."
-    every = map(chr, range(sys.maxunicode+1))
-    runs = "".join(c if c.isnumeric() and not c.isalpha() else " " for c in every).split()
-    number = "".join(f"{run[0]}-{run[-1]}" for run in runs)
-    letter = rf"(?:[A-Za-z]+|[^\W_{number}])+" # the first half is only for speed
-    space,other = r"[^\S\x1c-\x1f]",r"(?:[^\w\s]|[_\x1c-\x1f])" # Python's \s has four control characters too many
-    return re.compile(rf"'(?:[sdmt]|ll|ve|re)| ?{letter}| ?[{number}]+| ?{other}+|{space}+(?![\S\x1c-\x1f])|{space}+")
-
-def split_words(
-    text:str, # any text
-)->list[str]: # pieces that give the text when joined
-    "Cut a text as GPT-2 does: letters, numbers, other signs, each with a space before it, and white space."
-    return split_pattern().findall(text)
-
-# %% ../nbs/00_tokenizer.ipynb #17b6542c
-def slow_merges(
-    words:Iterable[bytes], # the pieces of a text, as they come
-    n:int, # how many merges to learn
-)->list[tuple[int,int]]: # pairs, in the order in which they were merged into 256, 257, …
-    "Learn merges by recounting all pairs before each one: slow, and easy to believe."
-    sequences,merges = [list(word) for word in words],[]
-    while len(merges)<n:
-        totals = Counter(pair for ids in sequences for pair in zip(ids, ids[1:]))
-        best = min(totals, key=lambda pair: (-totals[pair], pair), default=None)
-        if best is None or totals[best]<2: break
-        sequences = [replace_pair(ids, best, 256+len(merges)) for ids in sequences]
-        merges.append(best)
-    return merges
-
-# %% ../nbs/00_tokenizer.ipynb #b038839a
-class PairCounts:
-    "Words laid end to end, how often each pair occurs in them, and where."
-    def __init__(self,
-        words:dict[bytes,int], # the different words, and how often each occurs
-    ):
-        self.ids,self.weights = [-1],[0] # -1 stands between words
-        for word,count in words.items():
-            self.ids += [*word, -1]
-            self.weights += [count]*(len(word)+1)
-        self.before,self.after = list(range(-1, len(self.ids)-1)),list(range(1, len(self.ids)+1))
-        self.totals,self.places = defaultdict(int),defaultdict(list)
-        for place,pair in enumerate(zip(self.ids, self.ids[1:])): self.count(pair, place)
-
-    def count(self,
-        pair:tuple[int,int], # two neighbors
-        place:int, # where the left one stands
-        sign:int=1, # -1 if the pair has gone from there
-    ):
-        "Count a place of a pair in, or out, unless a word ends there."
-        if -1 in pair: return
-        self.totals[pair] += sign*self.weights[place]
-        if sign>0: self.places[pair].append(place)
-
-# %% ../nbs/00_tokenizer.ipynb #ae721cf4
-@patch
-def merge(self:PairCounts,
-    pair:tuple[int,int], # two neighbors
-    new:int, # the id that replaces them
-)->set[tuple[int,int]]: # the pairs that this has made
-    "Replace a pair wherever it stands, and mend chain and counts around each place."
-    ids,made = self.ids,set()
-    for a in self.places.pop(pair):
-        b = self.after[a]
-        if (ids[a],ids[b])!=pair: continue # an overlapping pair was here first
-        x,y = self.before[a],self.after[b]
-        self.count((ids[x],ids[a]), x, -1)
-        self.count((ids[b],ids[y]), b, -1)
-        ids[a],ids[b],self.after[a],self.before[y] = new,-2,y,a
-        self.count((ids[x],new), x)
-        self.count((new,ids[y]), a)
-        made |= {(ids[x],new), (new,ids[y])}
-    del self.totals[pair]
-    return {pair for pair in made if -1 not in pair}
-
-# %% ../nbs/00_tokenizer.ipynb #bc66d10b
-def learn_merges(
-    words:dict[bytes,int], # the different words, and how often each occurs
-    n:int, # how many merges to learn
-)->list[tuple[int,int]]: # what `slow_merges` gives
-    "Learn merges from counts that are kept up to date."
-    pairs,merges = PairCounts(words),[]
-    heap = [(-total, pair) for pair,total in pairs.totals.items()] # the smallest entry is the most common pair
-    heapify(heap)
-    while heap and len(merges)<n:
-        total,pair = heappop(heap)
-        if total!=-pairs.totals[pair]: heappush(heap, (-pairs.totals[pair], pair))
-        elif total>-2: break
-        else:
-            merges.append(pair)
-            for fresh in pairs.merge(pair, 255+len(merges)): heappush(heap, (-pairs.totals[fresh], fresh))
-    return merges
-
-# %% ../nbs/00_tokenizer.ipynb #fe1ef943
-def merge_bytes(
-    word:bytes, # what to encode
-    ranks:dict[bytes,int], # each token and its id; merges that were learned earlier have smaller ones
-)->list[bytes]: # tokens that give the word when joined
-    "Join the neighbors of the smallest rank until no more can be joined."
-    parts = [word[i:i+1] for i in range(len(word))]
-    before,after = list(range(-1, len(parts)-1)),list(range(1, len(parts)+1))
-    heap = [(ranks[word[i:i+2]], i) for i in range(len(parts)-1) if word[i:i+2] in ranks]
-    heapify(heap)
-    while heap:
-        rank,i = heappop(heap)
-        j = after[i]
-        if not parts[i] or j==len(parts) or ranks.get(parts[i]+parts[j])!=rank: continue # outdated
-        parts[i],parts[j],after[i] = parts[i]+parts[j],b"",after[j]
-        if after[i]<len(parts): before[after[i]] = i
-        for a,b in ((before[i], i), (i, after[i])):
-            if a>=0 and b<len(parts) and parts[a]+parts[b] in ranks: heappush(heap, (ranks[parts[a]+parts[b]], a))
-    return [part for part in parts if part]
-
-# %% ../nbs/00_tokenizer.ipynb #377637a8
-class BPETokenizer:
-    "Byte-pair encoding: each id stands for some bytes, so that every text can be written."
-    def __init__(self,
-        tokens:Iterable[bytes], # the bytes of each id; the 256 single bytes must be among them
-        special:Iterable[str]=(), # texts with an id of their own, numbered after the tokens
-    ):
-        self.tokens,self.special,self.cache = list(tokens),list(special),{}
-        self.ranks = {token:i for i,token in enumerate(self.tokens)}
-        self.special_ids = {name:i for i,name in enumerate(self.special, len(self.tokens))}
-        if not {bytes([i]) for i in range(256)}<=self.ranks.keys(): raise ValueError("tokens must contain each of the 256 bytes")
-        if len(self.ranks)<len(self.tokens) or b"" in self.ranks: raise ValueError("tokens must be different from each other and not empty")
-        if len(self.special_ids)<len(self.special) or "" in self.special_ids: raise ValueError("special tokens must be different from each other and not empty")
-
-    @property
-    def vocab_size(self)->int: # `V`
-        "The number of ids, special tokens included."
-        return len(self.tokens)+len(self.special)
-
-# %% ../nbs/00_tokenizer.ipynb #ecfd649b
-def well_formed(
-    text:str, # any string
-    errors:str="strict", # "strict" raises ValueError, "skip" leaves lone surrogates out
-)->str: # text that UTF-8 can write
-    "Refuse or leave out the only code points that are no characters."
-    if errors not in ("strict", "skip"): raise ValueError(f'errors is {errors!r}; allowed are "strict" and "skip"')
-    if errors=="skip": return text.encode(errors="ignore").decode()
-    try: text.encode()
-    except UnicodeEncodeError as error: raise ValueError(f"U+{ord(text[error.start]):04X} at position {error.start} is half a surrogate pair and no character; "
-        'remove it, or pass errors="skip" to leave it out') from None
-    return text
-
-# %% ../nbs/00_tokenizer.ipynb #c3731dc5
-@patch(cls_method=True)
-def train(cls:BPETokenizer,
-    text:str, # what to learn the merges from
-    vocab_size:int, # number of ids, at least 256 and the special tokens
-    special:Iterable[str]=(), # texts with an id of their own, such as `<|endoftext|>`
-)->BPETokenizer:
-    "Learn a vocabulary of this size from a text; the same text gives the same one."
-    special = list(special)
-    least = 256+len(special)
-    if type(vocab_size) is not int or not least<=vocab_size<=10**6: raise ValueError(f"vocab_size is {vocab_size!r}; it must be a whole number from {least} (the bytes and the special tokens) to 1,000,000")
-    words = Counter(split_words(well_formed(text)))
-    tokens = [bytes([i]) for i in range(256)]
-    for a,b in learn_merges({word.encode():n for word,n in words.items()}, vocab_size-least): tokens.append(tokens[a]+tokens[b])
-    most = len(tokens)+len(special)
-    if most<vocab_size: raise ValueError(f"vocab_size is {vocab_size}, but only {len(tokens)-256} merges repeat in this text; it must be from {least} to {most}, or the text longer")
-    return cls(tokens, special)
-
-# %% ../nbs/00_tokenizer.ipynb #fc63a4ea
-@patch
-def encode_word(self:BPETokenizer,
-    word:str, # one piece of `split_words`
-)->list[int]: # its ids
-    "The ids of a word, from the cache if it was there before."
-    if word not in self.cache:
-        if len(self.cache)>=2**17: self.cache.clear() # bounds the memory
-        self.cache[word] = [self.ranks[token] for token in merge_bytes(word.encode(), self.ranks)]
-    return self.cache[word]
-
-# %% ../nbs/00_tokenizer.ipynb #34bfc5c5
-@patch
-def encode(self:BPETokenizer,
-    text:str, # what to encode
-    errors:str="strict", # what to do with lone surrogates, which are no characters: "strict" or "skip"
-    special:bool=False, # whether the names of special tokens in the text stand for their ids
-)->list[int]: # ids in `0…V-1`
-    "The ids of a text's tokens."
-    text,names = well_formed(text, errors),sorted(self.special, key=len, reverse=True)
-    pieces = re.split(f"({'|'.join(map(re.escape, names))})", text) if special and names else [text]
-    ids = []
-    for i,piece in enumerate(pieces): # every second one is a special token
-        if i%2: ids.append(self.special_ids[piece])
-        else: ids += [id for word in split_words(piece) for id in self.encode_word(word)]
-    return ids
-
-# %% ../nbs/00_tokenizer.ipynb #e187eb8b
-@patch
-def decode(self:BPETokenizer,
-    ids:Iterable[int], # ids in `0…V-1`; a 1-D tensor works too
-)->str: # bytes that form no character become U+FFFD
-    "The text that these ids stand for."
-    ids,pieces = [int(i) for i in ids],self.tokens+[name.encode() for name in self.special]
-    bad = next((i for i in ids if not 0<=i<len(pieces)), None)
-    if bad is not None: raise ValueError(f"id {bad} is outside the vocabulary: allowed are 0 to {len(pieces)-1}")
-    return b"".join(pieces[i] for i in ids).decode(errors="replace")
-
-# %% ../nbs/00_tokenizer.ipynb #1ccd4d13
-@patch
-def save(self:BPETokenizer,
-    path:str|Path, # the file to write
-):
-    "Write the vocabulary as JSON."
-    data = {"type":"bpe", "tokens":[token.decode("latin-1") for token in self.tokens], "special":self.special}
-    Path(path).write_text(json.dumps(data), encoding="utf-8")
-
-def read_tokens(
-    data:dict, # the content of a file
-)->BPETokenizer:
-    "The BPE tokenizer in a file; ValueError if it can't be one."
-    tokens,special = data.get("tokens"),data.get("special")
-    if not all(isinstance(part, list) and all(isinstance(s, str) for s in part) for part in (tokens, special)): raise ValueError("tokens and special must be lists of text")
-    return BPETokenizer([token.encode("latin-1") for token in tokens], special)
-
-READERS["bpe"] = read_tokens
+    data = json.dumps({"type":"char", "symbols":self.itos}, ensure_ascii=False)
+    Path(path).write_text(data, encoding="utf-8")

@@ -1,1 +1,1 @@
-"The chapters; setup.py installs them as the package data of gpt_scratch.chapters."
+"The chapters and the primer; setup.py installs them as the package data of gpt_scratch.chapters."

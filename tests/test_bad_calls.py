@@ -46,7 +46,7 @@ CALLS = [ # what is called with the folder above, and part of the message
     (lambda p: train(TEXT, p/"new", **SMALL, batch_size=True), "batch_size is True; it must be a whole number from 1"),
     (lambda p: train(TEXT, p/"new", **SMALL, learning_rate="fast"), "learning_rate is 'fast'; it must be a number from 1e-08 to 100"),
     (lambda p: train(TEXT, p/"new", **SMALL, schedule="linear"), 'schedule is \'linear\'; it must be "constant" or "cosine"'),
-    (lambda p: train(TEXT, p/"new", **SMALL, dropout=1.0), "dropout is 1.0; it must be a number from 0 up to, but not including, 1"),
+    (lambda p: train(TEXT, p/"new", **SMALL, dropout=1.0), "dropout is 1.0; it must be a number from 0 to 0.99"),
     (lambda p: train(TEXT, p/"new", **SMALL, loggers=["paper"]), "there is no logger 'paper'; choose from tensorboard, wandb"),
     (lambda p: train(TEXT, **SMALL, loggers=["wandb"]), "wandb needs a folder: give the run one with out"),
     (lambda p: train("To be", p/"new", **SMALL), "the text has 5 tokens; block_size 16 needs at least 20"),

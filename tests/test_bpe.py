@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from gpt_scratch.beyond.gpt2 import gpt2_alphabet, gpt2_tokenizer
-from gpt_scratch.tokenizer import BPETokenizer, load_tokenizer, merge_bytes, split_words
-from gpt_scratch.toolbox.checkpoint import load_checkpoint
+from gpt_scratch.beyond.bytepairs import BPETokenizer, merge_bytes, split_words
+from gpt_scratch.toolbox.checkpoint import load_checkpoint, load_tokenizer
 from gpt_scratch.toolbox.corpus import tinyshakespeare
 
 PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+" # as in GPT-2's encoder.py
@@ -135,7 +135,7 @@ def test_split_equals_regex():
 
 
 def test_same_in_every_process(tmp_path):
-    program = "import sys; from gpt_scratch.tokenizer import BPETokenizer; BPETokenizer.train('ab cd ' * 9 + 'ef gh éa' * 9, 265).save(sys.argv[1])"
+    program = "import sys; from gpt_scratch.beyond.bytepairs import BPETokenizer; BPETokenizer.train('ab cd ' * 9 + 'ef gh éa' * 9, 265).save(sys.argv[1])"
     for seed in "123": subprocess.run([sys.executable, "-c", program, tmp_path/seed], env={"PYTHONHASHSEED": seed, "PYTHONPATH": str(Path(__file__).parents[1])}, check=True)
     assert len({(tmp_path/seed).read_bytes() for seed in "123"}) == 1
 

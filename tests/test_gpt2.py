@@ -6,7 +6,7 @@ from torch import nn
 
 from gpt_scratch.beyond.gpt2 import GPT2, GPT2Config, from_hf, to_hf
 from gpt_scratch.model import GPTConfig, GPTLanguageModel
-from gpt_scratch.tokenizer import BPETokenizer
+from gpt_scratch.beyond.bytepairs import BPETokenizer
 from gpt_scratch.toolbox.checkpoint import load_checkpoint, save_checkpoint, shipped_models
 
 transformers = pytest.importorskip("transformers", reason="needs the dev extra: pip install -e '.[dev]'")

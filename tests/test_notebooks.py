@@ -46,7 +46,8 @@ def run(path):
 
 @pytest.fixture(scope="session")
 def runs(request):
-    "The chosen notebooks, started at once."
+    "The chosen notebooks, started at once; each worker of pytest-xdist starts one when its turn comes."
+    if "PYTEST_XDIST_WORKER" in os.environ: return (yield None)
     chosen = [item.callspec.params["path"] for item in request.session.items if item.name.startswith("test_notebook[")]
     with ThreadPoolExecutor(min(os.cpu_count() or 1, 4)) as pool:
         yield {path: pool.submit(run, path) for path in chosen}
@@ -57,7 +58,7 @@ def runs(request):
 def test_notebook(path, runs):
     kernel = json.loads(path.read_text(encoding="utf-8"))["metadata"].get("kernelspec", {})
     assert (kernel.get("name"), kernel.get("language", "python")) == ("python3", "python"), f"{path.name}: kernelspec {kernel}; nbdev_test passes over other kernels"
-    done = runs[path].result()
+    done = runs[path].result() if runs else run(path)
     if done.returncode: pytest.fail(f"{path.name}\n{done.stderr}", pytrace=False)
     assert done.stdout.split()[-1:] == [str(expected(path))], f"{path.name} ran: {done.stdout}"
 

@@ -10,6 +10,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("PYTHONHASHSEED", "0")
 os.environ["SOURCE_DATE_EPOCH"] = "0" # no creation dates inside figures
 os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"
+os.environ.pop("MPLBACKEND", None) # with another backend than the kernel's own, figures would vanish from the outputs without a word
 
 import nbformat
 from nbclient import NotebookClient

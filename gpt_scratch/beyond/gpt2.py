@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from ..attention import MultiHeadAttention
 from ..block import Block,FeedForward,LayerNorm
 from ..model import GPTConfig,GPTLanguageModel,init_weights
-from ..tokenizer import BPETokenizer
+from .bytepairs import BPETokenizer
 
 # %% auto #0
 __all__ = ['ACTIVATIONS', 'NAMES', 'gelu_tanh', 'GPT2FeedForward', 'BiasedAttention', 'TiedHead', 'GPT2Config', 'GPT2', 'hf_name',

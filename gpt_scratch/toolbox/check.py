@@ -6,8 +6,10 @@
 from __future__ import annotations
 import ast,json,linecache,re
 from pathlib import Path
-from .files import read_text
-from .zoo import ZOO,Change,Outcome,Wrong,as_change,chapter_files,definitions,read_cells,run_chapter
+from .corpus import read_text
+from .slicer import Change,Outcome,chapter_files,definitions
+from .slicer import read_cells,run_chapter
+from .zoo import ZOO,Wrong,as_change
 
 # %% auto #0
 __all__ = ['find_chapter', 'read_pieces', 'checked', 'own_names', 'signature', 'resembling', 'report', 'piece_of', 'check',

@@ -7,7 +7,7 @@ from __future__ import annotations
 import matplotlib as mpl
 
 # %% auto #0
-__all__ = ['PAPER', 'INK', 'PALETTE', 'use_style']
+__all__ = ['PAPER', 'INK', 'PALETTE', 'RUNGS', 'use_style', 'show_ladder']
 
 # %% ../../nbs/toolbox/style.ipynb #1c312d5b
 PAPER,INK = "#fbf9f4","#2b2b33" # the background and the text of every figure
@@ -20,3 +20,21 @@ def use_style():
         "xtick.color":INK, "ytick.color":INK, "axes.edgecolor":INK, "axes.prop_cycle":mpl.cycler(color=PALETTE), "axes.spines.top":False,
         "axes.spines.right":False, "axes.titlesize":10, "legend.frameon":False, "legend.labelcolor":INK, "image.cmap":"Blues", "font.size":9, "figure.dpi":110, "figure.figsize":(7,3),
         "figure.constrained_layout.use":True, "svg.hashsalt":"gpt_scratch"})
+
+# %% ../../nbs/toolbox/style.ipynb #57a10002
+RUNGS = {"uniform":4.174, "unigram":3.347, "bigram":2.490, "trigram":2.063, "4-gram":1.790}
+
+def show_ladder(
+    **losses:float, # a name and a loss in nats per character, as many as you like
+):
+    "Place losses on the ladder of the models that count: the further right, the better."
+    from matplotlib import pyplot as plt
+    use_style()
+    _,ax = plt.subplots(figsize=(7, .8+.3*len(losses)))
+    for name,loss in RUNGS.items(): ax.axvline(loss, color=PALETTE[-1], lw=1, ls=":", zorder=0)
+    ax.hlines(range(len(losses)), max(4.4, *losses.values(), 0)+.1, losses.values(), color=PALETTE[0], lw=3)
+    ax.plot(losses.values(), range(len(losses)), "o", color=PALETTE[1])
+    for y,loss in enumerate(losses.values()): ax.annotate(f"{loss:.2f}", (loss, y), (6, -3), textcoords="offset points")
+    ax.set(xlim=(max(4.4, *losses.values(), 0)+.1, min(1.6, *losses.values())-.2), ylim=(len(losses)-.5, -.5), xlabel="nats per character")
+    ax.set_xticks([*RUNGS.values()], [f"{name}\n{loss:.2f}" for name,loss in RUNGS.items()])
+    ax.set_yticks(range(len(losses)), [name.replace("_", " ") for name in losses])
