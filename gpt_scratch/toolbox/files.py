@@ -226,7 +226,7 @@ def make_tokenizer(
     if not isinstance(tokenizer, str): return tokenizer
     if tokenizer=="char": return CharTokenizer(set().union(*pieces(text)))
     if tokenizer!="bpe": raise ValueError(f'tokenizer is {tokenizer!r}; it must be "char" or "bpe"')
-    from gpt_scratch.tokenizer import BPETokenizer
+    from gpt_scratch.beyond.bytepairs import BPETokenizer
     whole_text = text if isinstance(text, str) else read_text(text)
     return BPETokenizer.train(whole_text, 1024 if vocab_size is None else vocab_size)
 
