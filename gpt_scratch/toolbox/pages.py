@@ -37,7 +37,7 @@ def find_term(
     return next((form for form in (name, name.removesuffix("s"), name.removesuffix("es"), name + "s") if form in terms), "")
 
 # %% ../../nbs/toolbox/pages.ipynb #777edf2a
-NOT_PROSE = r"```.*?```|`[^`]*`|\$\$.*?\$\$|\$[^$\n]+\$|!?\[(?:[^\[\]]|\[[^\]]*\])*\][({][^)}]*[)}]|<[^>]+>|^(?:#|\||<|:::|    ).*?$|https?://\S+"
+NOT_PROSE = r"```.*?```|<summary>.*?</summary>|^(?:#|\||<|:::|    ).*?$|`[^`]*`|\$\$.*?\$\$|\$[^$\n]+\$|!?\[(?:[^\[\]]|\[[^\]]*\])*\][({][^)}]*[)}]|<[^>]+>|https?://\S+"
 
 def link_terms(
     text:str, # Markdown
