@@ -12,8 +12,8 @@ from pathlib import Path
 from .. import __version__
 
 # %% auto #0
-__all__ = ['COMMANDS', 'MODEL_OPTIONS', 'TRAINING_OPTIONS', 'MODEL', 'LOADING', 'command', 'UsageError', 'main', 'train',
-           'generate', 'evaluate', 'finetune', 'info', 'import_', 'check']
+__all__ = ['COMMANDS', 'MODEL_OPTIONS', 'TRAINING_OPTIONS', 'MODEL', 'LOADING', 'RUN', 'command', 'UsageError', 'main', 'train',
+           'generate', 'evaluate', 'finetune', 'info', 'import_', 'export', 'play', 'check']
 
 # %% ../../nbs/toolbox/cli.ipynb #4a865eba
 COMMANDS = {} # name: (function, table of options)
@@ -52,6 +52,7 @@ def _build_parser()->_Parser: # knows every verb in `COMMANDS`
         for option,(kind,text,*default) in options.items():
             limits = dict(choices=kind) if isinstance(kind, tuple) else dict(type=kind, metavar={int:"N", float:"X"}.get(kind))
             if option.isupper(): verb.add_argument(option, help=text, type=kind)
+            elif kind is bool: verb.add_argument(f"--{option}", help=text, action="store_true")
             else: verb.add_argument(f"--{option}", help=text + "".join(f" (default {d})" for d in default), default=(default or [None])[0], **limits)
     return parser
 
@@ -332,6 +333,63 @@ def import_(
     from gpt_scratch.toolbox.checkpoint import save_checkpoint
     from gpt_scratch.toolbox.export import import_original
     print(f"imported as {save_checkpoint(args.OUT, *import_original(args.FILE))}: gpt_scratch generate --checkpoint {shlex.quote(args.OUT)}")
+
+# %% ../../nbs/toolbox/cli.ipynb #21199bbe
+def _before_and_after(
+    checkpoint:str, # a checkpoint's name or folder
+    dtype:str, # how the page stores the weights
+    text:str, # what to predict
+)->tuple[float,float]: # nats per character
+    "The loss of a model as it is, and as the page will have it."
+    from gpt_scratch.toolbox.checkpoint import load_checkpoint
+    from gpt_scratch.toolbox.html import stored
+    model,tokenizer = load_checkpoint(checkpoint)
+    before = _losses(model, tokenizer, text, "skip")["nats"]
+    return before,_losses(stored(model, dtype), tokenizer, text, "skip")["nats"]
+
+# %% ../../nbs/toolbox/cli.ipynb #d819d5d5
+RUN = (str, "a model that comes with the package, or the folder of a checkpoint or a run")
+
+@command(RUN=RUN,
+    html=(str, "the file to write; the model's name with .html if not given"),
+    dtype=(("int8", "float16", "float32"), "how the page stores the weights", "int8"),
+    input=(str, "a UTF-8 text file to measure on; the tenth of tinyshakespeare "
+        "that training doesn't see if not given"))
+def export(
+    args:Namespace, # the options
+):
+    "Make a model one HTML file that writes by itself, and measure what its rounding costs."
+    from gpt_scratch.toolbox.html import live_page,write_file
+    path = Path(args.html or f"{Path(args.RUN).resolve().name}.html")
+    write_file(path, live_page(args.RUN, args.dtype))
+    print(f"{path}: {path.stat().st_size/1e6:.1f} MB, opens by double click", flush=True)
+    try: before,after = _before_and_after(args.RUN, args.dtype, _held_back(args.input))
+    except ValueError as e: print(f"its loss was not measured: {e}")
+    else: print(f"loss: {before:.4f} nats per character before, {after:.4f} as {args.dtype}")
+
+def _held_back(
+    input:str|None, # a text file, or nothing
+)->str: # its text, or the part of tinyshakespeare for validation
+    "The text to measure on."
+    from gpt_scratch.data import split
+    from gpt_scratch.toolbox.corpus import read_text,tinyshakespeare
+    return read_text(input) if input else split(tinyshakespeare())[1]
+
+# %% ../../nbs/toolbox/cli.ipynb #35bcba8d
+@command(RUN=RUN, port=(int, "the port on 127.0.0.1; any free one if 0", 0),
+    **{"no-browser":(bool, "print the address and open nothing")})
+def play(
+    args:Namespace, # the options
+):
+    "Open a model in your browser."
+    import webbrowser
+    from contextlib import suppress
+    from gpt_scratch.toolbox.html import live_page,page_server
+    with page_server(live_page(args.RUN), args.port) as server, suppress(KeyboardInterrupt):
+        address = f"http://127.0.0.1:{server.server_port}/"
+        print(f"{args.RUN} is at {address} until you press Ctrl-C", flush=True)
+        if not args.no_browser: webbrowser.open(address)
+        server.serve_forever()
 
 # %% ../../nbs/toolbox/cli.ipynb #f8125231
 @command(
