@@ -12,7 +12,7 @@ from fastcore.basics import patch
 from torch import Tensor
 
 # %% auto #0
-__all__ = ['split', 'get_batch', 'NgramModel', 'ngram_losses', 'draw', 'babble', 'encode_file', 'load_ids']
+__all__ = ['split', 'get_batch', 'NgramModel', 'ngram_losses', 'draw', 'babble']
 
 # %% ../nbs/01_data.ipynb #0c435cb3
 def split(
@@ -36,7 +36,7 @@ def get_batch(
     "The batch of random windows for one step; targets are inputs shifted by one."
     n_starts = len(ids)-block_size # the last start leaves room for the last target
     if n_starts<1: raise ValueError(f"the text has {len(ids):,} ids; block_size "
-        f"{block_size} needs at least {block_size+1:,}: more text or a smaller block_size")
+        f"{block_size} needs at least {block_size+1:,}: give more text or reduce it")
     starts = np.random.default_rng([seed, step]).integers(n_starts, size=batch_size)
     windows = ids[torch.from_numpy(starts)[:,None] + torch.arange(block_size+1)].long()
     return windows[:,:-1],windows[:,1:]
@@ -116,37 +116,3 @@ def predict(self:NgramModel,
     "The probability of each id after the last `n-1` of `ids`."
     context = tuple(ids.tolist()[max(0, len(ids)-self.n+1):])
     return torch.tensor([self.probability(context, i) for i in range(self.vocab_size)])
-
-# %% ../nbs/01_data.ipynb #0100f001
-import os,re
-from pathlib import Path
-from .tokenizer import CharTokenizer
-
-# %% ../nbs/01_data.ipynb #b6599aec
-def encode_file(
-    path:str|Path, # a UTF-8 text of any size
-    tokenizer:CharTokenizer, # or any other; turns each piece into ids
-    out:str|Path, # the file of ids to write; replaced only when the new one is complete
-    chunk:int=2**20, # characters to hold in memory at a time
-)->Tensor: # the ids, memory-mapped, `(N,)`
-    "Encode a text file into a file of ids and open that, with one piece in memory at a time."
-    dtype,rest = np.uint16 if tokenizer.vocab_size<=2**16 else np.int32,""
-    temporary = Path(f"{out}.tmp-{os.getpid()}")
-    try:
-        with open(path, encoding="utf-8-sig") as text, open(temporary, "wb") as binary:
-            while piece := text.read(chunk):
-                words = re.fullmatch(r"(?s)(.*)( \S.*)", rest+piece) # the last word may go on in the next piece
-                piece,rest = words.groups() if words else ("", rest+piece)
-                binary.write(np.array(tokenizer.encode(piece), dtype).tobytes())
-            binary.write(np.array(tokenizer.encode(rest), dtype).tobytes())
-        temporary.replace(out)
-    finally: temporary.unlink(missing_ok=True)
-    return load_ids(out, dtype)
-
-# %% ../nbs/01_data.ipynb #c934ac61
-def load_ids(
-    path:str|Path, # a file of ids
-    dtype:type=np.uint16, # the integers in it: uint16, or int32 for a vocabulary above 65,536
-)->Tensor: # the ids, memory-mapped, `(N,)`
-    "Open a file of ids without reading it."
-    return torch.from_numpy(np.memmap(path, dtype=dtype, mode="c"))
