@@ -1,6 +1,6 @@
 // page.js: what a reader sees and touches: a text that the model goes on with, what it expects next, where it looks.
 //
-// Everything from a file (symbols, names, a model card) reaches the page as text, never as HTML. No request is made here.
+// Everything from a file (symbols, names, a model card) reaches the page as text, never as HTML. Nothing is ever sent anywhere.
 "use strict";
 
 // ---- the worker -----------------------------------------------------------------------------------------------------
@@ -197,6 +197,22 @@ function playground(root, {files, prompt = "ROMEO:\n", own = false, heading = "h
   }
   open(files, root.dataset.name);
   return {open};
+}
+
+// A playground on a page of the site. Its model is fetched once, from the site itself, when the reader has scrolled to it.
+function playgroundWhenSeen(root, base, options = {}) {
+  const get = async (name, kind) => {
+    const answer = await fetch(new URL(base + name, document.baseURI));
+    if (!answer.ok) throw new Error(`${name} could not be fetched`);
+    return answer[kind]();
+  };
+  const files = async () => ({name: options.name, config: await get("config.json", "text"), tokenizer: await get("tokenizer.json", "text"),
+    weights: await get("model.safetensors", "arrayBuffer")});
+  new IntersectionObserver((entries, observer) => {
+    if (!entries.some(entry => entry.isIntersecting)) return;
+    observer.disconnect();
+    playground(root, {...options, files});
+  }).observe(root);
 }
 
 // The tokens as buttons and every head as a small picture. The chosen token's row of the chosen head colours the tokens it looks at.
