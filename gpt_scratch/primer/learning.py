@@ -35,6 +35,7 @@ def sum_to(
     shape:tuple, # the shape of the array that was broadcast to it
 )->np.ndarray: # the gradient of that array
     "Undo broadcasting: sum over the axes that it added or stretched."
+    if grad.shape==shape: return grad # nothing was broadcast
     grad = grad.sum(axis=tuple(range(grad.ndim - len(shape))))
     return grad.sum(axis=tuple(i for i,n in enumerate(shape) if n==1), keepdims=True)
 
