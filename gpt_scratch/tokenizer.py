@@ -10,40 +10,16 @@ from pathlib import Path
 from fastcore.basics import patch
 
 # %% auto #0
-__all__ = ['nearest_symbols', 'UnknownCharacter', 'CharTokenizer']
-
-# %% ../nbs/00_tokenizer.ipynb #23c41947
-def nearest_symbols(
-    character:str, # one character that may be outside the vocabulary
-    symbols:Iterable[str], # the vocabulary
-    n:int=3, # how many to return
-)->list[str]: # the closest symbols, best first
-    "The `n` symbols most like `character`: without its accent, in the other case, then by code point."
-    plain = unicodedata.normalize("NFKD", character)[:1]
-    def distance(symbol): return symbol.casefold()!=plain.casefold(), abs(ord(symbol)-ord(plain))
-    return sorted(symbols, key=distance)[:n]
-
-# %% ../nbs/00_tokenizer.ipynb #43b3609e
-class UnknownCharacter(ValueError):
-    "A character outside the vocabulary, with its place and the nearest symbols that are in it."
-    def __init__(self,
-        character:str, # the offender
-        position:int, # its index in the text, from 0
-        symbols:list[str], # the vocabulary
-    ):
-        self.character,self.position = character,position
-        near = ", ".join(map(repr, nearest_symbols(character, symbols)))
-        super().__init__(f"unknown character {character!r} (U+{ord(character):04X}) at position {position}: "
-            f"the vocabulary has {len(symbols)} symbols, the nearest are {near}; replace it, or pass errors=\"skip\" to leave it out")
+__all__ = ['CharTokenizer', 'nearest_symbols', 'UnknownCharacter']
 
 # %% ../nbs/00_tokenizer.ipynb #bc7aa752
 class CharTokenizer:
-    "One id per character: the id is the character's place among the sorted symbols of a text."
+    "One id per character: the id is its position among the sorted symbols of a text."
     def __init__(self,
-        text:Iterable[str], # a text, or any iterable of characters; its different characters become the vocabulary
+        text:Iterable[str], # its different characters become the vocabulary
     ):
         self.itos = sorted(set(text))
-        if not self.itos: raise ValueError("the text is empty: a vocabulary needs at least 1 character")
+        if not self.itos: raise ValueError("an empty text: give at least 1 character")
         self.stoi = {symbol:i for i,symbol in enumerate(self.itos)}
 
     @property
@@ -51,28 +27,56 @@ class CharTokenizer:
         "The number of symbols."
         return len(self.itos)
 
+# %% ../nbs/00_tokenizer.ipynb #23c41947
+def nearest_symbols(
+    character:str, # one character that may be outside the vocabulary
+    symbols:Iterable[str], # the vocabulary
+    n:int=3, # how many to return
+)->list[str]: # the closest symbols, best first
+    "The `n` symbols most like `character`, with or without its accent, in either case."
+    plain = unicodedata.normalize("NFKD", character)[:1]
+    def distance(symbol):
+        return symbol.casefold()!=plain.casefold(), abs(ord(symbol)-ord(plain))
+    return sorted(symbols, key=distance)[:n]
+
+# %% ../nbs/00_tokenizer.ipynb #43b3609e
+class UnknownCharacter(ValueError):
+    "A character outside the vocabulary, with its position and the nearest symbols."
+    def __init__(self,
+        character:str, # the unknown character
+        position:int, # its index in the text, from 0
+        symbols:list[str], # the vocabulary
+    ):
+        self.character,self.position = character,position
+        near = ", ".join(map(repr, nearest_symbols(character, symbols)))
+        super().__init__(f"unknown character {character!r} (U+{ord(character):04X}) "
+            f"at position {position}: the vocabulary has {len(symbols)} symbols, "
+            f'the nearest: {near}; replace it, or pass errors="skip" to leave it out')
+
 # %% ../nbs/00_tokenizer.ipynb #a2db97ae
 @patch
 def encode(self:CharTokenizer,
     text:str, # what to encode
-    errors:str="strict", # "strict" raises `UnknownCharacter`, "skip" leaves unknown characters out
+    errors:str="strict", # "strict" refuses unknown characters, "skip" leaves them out
 )->list[int]: # one id per character, each in `0…V-1`
     "The ids of a text's characters."
-    if errors not in ("strict", "skip"): raise ValueError(f'errors is {errors!r}; allowed are "strict" and "skip"')
     if errors=="skip": return [self.stoi[c] for c in text if c in self.stoi]
+    if errors!="strict":
+        raise ValueError(f'errors is {errors!r}; allowed are "strict" and "skip"')
     try: return [self.stoi[c] for c in text]
-    except KeyError: position = next(i for i,c in enumerate(text) if c not in self.stoi)
-    raise UnknownCharacter(text[position], position, self.itos)
+    except KeyError as error: c = error.args[0]
+    raise UnknownCharacter(c, text.index(c), self.itos)
 
 # %% ../nbs/00_tokenizer.ipynb #6b86d75b
 @patch
 def decode(self:CharTokenizer,
-    ids:Iterable[int], # ids in `0…V-1`; a 1-D tensor works too
+    ids:Iterable[int], # ids in `0…V-1`; a 1-D tensor or array works too
 )->str: # one character per id
     "The text that these ids stand for."
-    ids = ids.tolist() if hasattr(ids, "tolist") else [int(i) for i in ids]
-    bad = next((i for i in ids if not 0<=i<self.vocab_size), None)
-    if bad is not None: raise ValueError(f"id {bad} is outside the vocabulary: allowed are 0 to {self.vocab_size-1}")
+    ids = ids.tolist() if hasattr(ids, "tolist") else list(ids)
+    bad = [i for i in set(ids) if not 0<=i<self.vocab_size]
+    if bad: raise ValueError(f"id {bad[0]} is outside the vocabulary: "
+        f"allowed are 0 to {self.vocab_size-1}")
     return "".join(self.itos[i] for i in ids)
 
 # %% ../nbs/00_tokenizer.ipynb #d94f0d43
@@ -81,4 +85,5 @@ def save(self:CharTokenizer,
     path:str|Path, # the file to write
 ):
     "Write the vocabulary as JSON."
-    Path(path).write_text(json.dumps({"type":"char", "symbols":self.itos}, ensure_ascii=False), encoding="utf-8")
+    data = json.dumps({"type":"char", "symbols":self.itos}, ensure_ascii=False)
+    Path(path).write_text(data, encoding="utf-8")

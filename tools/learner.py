@@ -45,7 +45,9 @@ def learner(path):
             if "check" in directives(cell): cell.metadata.tags = ["raises-exception"]  # "run all" goes on behind it
             cell.source = re.sub(r"\A(#\|.*\n)+", "", cell.source)
             cell.outputs, cell.execution_count = [], None
-        else: cell.source = re.sub(r"\]\(([\w/]+)\.ipynb(#[^)]*)?\)", away, cell.source)
+        else:
+            cell.source = re.sub(r"\]\(([\w/]+)\.ipynb(#[^)]*)?\)", away, cell.source)
+            cell.source = cell.source.replace("](images/", f"]({site()}images/")
     page = site() + re.sub(r"^0\d_", "", path.stem) + ".html"
     nb.cells.insert(1, nbformat.v4.new_markdown_cell(WELCOME.format(page=page), id="welcome"))
     return nb

@@ -22,129 +22,363 @@ class Wrong(NamedTuple):
 
 ZOO = []
 
-# %% ../../nbs/toolbox/zoo.ipynb #0e2a6746
-ZOO += [Wrong("tokenizer", *row) for row in (
-    ("CharTokenizer", "self.itos = sorted(set(text))", "self.itos = list(dict.fromkeys(text))", "numbering characters as they first appear", "sorts them, so that the numbers don't depend on the text's beginning"),
-    ("CharTokenizer.encode", "try: return [self.stoi[c] for c in text]", "try: return [self.stoi.get(c, 0) for c in text]", "silently giving unknown characters the id 0", "refuses them, with their place"),
-    ("CharTokenizer.decode", "self.itos[i] for i in ids)", "self.itos[i] for i in ids).strip()", "losing white space at the ends", "gives back every character"),
-    ("CharTokenizer.decode", "if not 0<=i<self.vocab_size", "if i>=self.vocab_size", "letting negative ids count from the end", "refuses ids outside 0…V-1"),
-    ("replace_pair", "i += 1+found", "i += 1", "reading the second half of a merged pair again", "goes on behind the pair"),
-    ("slow_merges", "(-totals[pair], pair)", "-totals[pair]", "breaking ties by which pair came first", "takes the smallest pair"),
-    ("merge_bytes", "rank,i = heappop(heap)", "rank,i = heap.pop(heap.index(min(heap, key=lambda entry: entry[1])))", "merging from left to right", "merges in the order in which the pairs were learned"),
-    ("BPETokenizer.decode", 'errors="replace"', 'errors="ignore"', "dropping bytes that form no character", "shows them as U+FFFD"),
-)]
+# %% ../../nbs/toolbox/zoo.ipynb #604e4364
+ZOO += [Wrong("tokenizer", *row) for row in [
+    ("CharTokenizer", "self.itos = sorted(set(text))",
+     "self.itos = list(dict.fromkeys(text))",
+     "numbering characters as they first appear",
+     "sorts them, so that the numbers don't depend on the text's beginning"),
+    ("CharTokenizer", "self.itos = sorted(set(text))",
+     "self.itos = sorted(set(text.lower()))", "making capitals small",
+     "keeps every character as it is"),
+    ("CharTokenizer", "self.itos = sorted(set(text))",
+     "self.itos = sorted(set(text), reverse=True)", "sorting backwards",
+     "sorts by code point, upwards"),
+    ("CharTokenizer", "{symbol:i for i,symbol in enumerate(self.itos)}",
+     "{symbol:i for i,symbol in enumerate(self.itos, 1)}", "counting ids from 1",
+     "counts from 0"),
+    ("CharTokenizer.encode", "try: return [self.stoi[c] for c in text]",
+     "try: return [self.stoi.get(c, 0) for c in text]",
+     "silently giving unknown characters the id 0",
+     "refuses them, with their position"),
+    ("CharTokenizer.encode",
+     'if errors=="skip": return [self.stoi[c] for c in text if c in self.stoi]',
+     'if errors=="skip": return [self.stoi.get(c, 0) for c in text]',
+     "giving skipped characters the id 0", "leaves them out"),
+]]
 
-# %% ../../nbs/toolbox/zoo.ipynb #1e0059dd
-ZOO += [Wrong("data", *row) for row in (
-    ("split", "return ids[:n],ids[n:]", "return ids,ids[n:]", "training on the validation text as well", "keeps it apart"),
-    ("split", "return ids[:n],ids[n:]", "ids = ids[torch.randperm(len(ids))]; return ids[:n],ids[n:]", "shuffling before the split", "cuts the text once and keeps its order"),
-    ("get_batch", "return windows[:,:-1],windows[:,1:]", "return windows[:,:-1],windows[:,:-1]", "taking the inputs themselves as targets", "shifts the targets by one"),
-    ("get_batch", "return windows[:,:-1],windows[:,1:]", "return windows[:,1:],windows[:,:-1]", "predicting the character before", "predicts the one that follows"),
-    ("get_batch", "n_starts = len(ids)-block_size ", "n_starts = len(ids)-block_size-1 ", "never starting at the last possible place", "lets a window end with the text"),
-    ("get_batch", "integers(n_starts, size=batch_size)", "integers(n_starts, size=1).repeat(batch_size)", "drawing one start for the whole batch", "draws one for each row"),
-    ("get_batch", "default_rng([seed, step])", "default_rng(seed+step)", "adding seed and step, so that neighboring seeds share batches", "keeps them apart"),
-    ("encode_file", 'encoding="utf-8-sig"', 'encoding="utf-8"', "taking a byte order mark for a character", "leaves it out"),
-)]
+# %% ../../nbs/toolbox/zoo.ipynb #b1a7dbb0
+ZOO += [Wrong("tokenizer", *row) for row in [
+    ("CharTokenizer.encode", "try: return [self.stoi[c] for c in text]",
+     "text = text.replace(chr(13), '')\n    try: return [self.stoi[c] for c in text]",
+     "dropping carriage returns", "changes no character"),
+    ("CharTokenizer.encode", "try: return [self.stoi[c] for c in text]",
+     "import unicodedata; text = unicodedata.normalize('NFC', text)\n    try: "
+     "return [self.stoi[c] for c in text]", "composing accents without a word",
+     "changes no character"),
+    ("CharTokenizer.decode", "self.itos[i] for i in ids)",
+     "self.itos[i] for i in ids).strip()", "losing white space at the ends",
+     "gives back every character"),
+    ("CharTokenizer.decode", "if not 0<=i<self.vocab_size", "if i>=self.vocab_size",
+     "letting negative ids count from the end", "refuses ids outside 0…V-1"),
+]]
 
-# %% ../../nbs/toolbox/zoo.ipynb #476eee79
-ZOO += [Wrong("embedding", *row) for row in (
-    ("Embedding", " + self.position.weight[start:end]", "", "leaving out the positions", "adds a vector for each place"),
-    ("Embedding", "self.position.weight[start:end]", "self.position.weight[places-idx.shape[-1]:]", "counting positions from the end", "counts from the beginning"),
-    ("Embedding", "self.position.weight[start:end]", "self.position.weight[:end-start]", "starting again from place 0 after a cache", "continues at `start`"),
-    ("Embedding", "self.position.weight[start:end]", "self.position.weight[start:end].detach()", "position vectors that never learn", "trains them like the others"),
-    ("Embedding", "self.token = nn.Embedding(vocab_size, n_embd)", "self.token = nn.Embedding(vocab_size, n_embd, padding_idx=0)", "taking id 0 for padding", "has no padding: every row learns"),
-)]
+# %% ../../nbs/toolbox/zoo.ipynb #8f933998
+ZOO += [Wrong("data", *row) for row in [
+    ("split", "return ids[:n],ids[n:]", "return ids,ids[n:]",
+     "training on the validation text as well", "keeps it apart"),
+    ("split", "return ids[:n],ids[n:]",
+     "ids = ids[torch.randperm(len(ids))]; return ids[:n],ids[n:]",
+     "shuffling before the split", "cuts the text once and keeps its order"),
+    ("split", "return ids[:n],ids[n:]", "return ids[:n],ids[n+1:]",
+     "losing the first validation id", "loses nothing"),
+    ("split", "return ids[:n],ids[n:]", "return ids[len(ids)-n:],ids[:len(ids)-n]",
+     "validating on the beginning", "validates on the end"),
+    ("get_batch", "return windows[:,:-1],windows[:,1:]",
+     "return windows[:,:-1],windows[:,:-1]", "taking the inputs themselves as targets",
+     "shifts the targets by one"),
+    ("get_batch", "return windows[:,:-1],windows[:,1:]",
+     "return windows[:,1:],windows[:,:-1]", "predicting the character before",
+     "predicts the one that follows"),
+    ("get_batch", "n_starts = len(ids)-block_size", "n_starts = len(ids)-block_size-1",
+     "never starting at the last possible position", "lets a window end with the text"),
+    ("get_batch", "integers(n_starts, size=batch_size)",
+     "integers(n_starts, size=1).repeat(batch_size)",
+     "drawing one start for the whole batch", "draws one for each row"),
+    ("get_batch", "default_rng([seed, step])", "default_rng(seed+step)",
+     "adding seed and step, so that neighboring seeds share batches",
+     "keeps them apart"),
+]]
 
-# %% ../../nbs/toolbox/zoo.ipynb #9098de06
-ZOO += [Wrong("attention", *row) for row in (
-    ("attend", " / q.shape[-1]**0.5", "", "leaving the scores unscaled", "divides them by √head_size"),
-    ("attend", "/ q.shape[-1]**0.5", "/ q.shape[-1]", "dividing by head_size, not by its root", "divides by √head_size"),
-    ("attend", "q @ k.mT", "k @ q.mT", "swapping queries and keys", "has a row per query and a column per key"),
-    ("attend", ".triu(1+k", ".triu(k", "hiding a position from itself", "lets each position see itself"),
-    ("attend", ".triu(1+k", ".triu(2+k", "letting each position see the next one", "hides everything that comes later"),
-    ("attend", "scores.masked_fill(future, -torch.inf).softmax", "scores.softmax", "leaving out the mask", "hides the future"),
-    ("attend", "scores.masked_fill(future, -torch.inf).softmax(-1)", "scores.softmax(-1).masked_fill(future, 0)", "masking after the softmax", "masks before it, so that each row sums to 1"),
-    ("attend", "-torch.inf).softmax(-1)", "-torch.inf).softmax(-2)", "taking the softmax over the queries", "takes it over the keys: each row sums to 1"),
-    ("attend", "F.dropout(weights, dropout) @ v", "weights*(torch.rand_like(weights)>=dropout) @ v", "not scaling up what dropout keeps", "divides it by the share that is kept"),
-    ("Head", "attend(q, k, v, self.dropout if", "attend(q*(k.shape[-1]/x.shape[-1])**0.5, k, v, self.dropout if", "scaling by √n_embd", "scales by √head_size"),
-    ("Head", "self.dropout if self.training else 0.", "self.dropout", "leaving dropout on after training", "drops only in training mode"),
-    ("Head", "nn.Linear(n_embd, head_size, bias=False)", "nn.Linear(n_embd, head_size)", "adding biases to queries, keys and values", "has none there"),
-    ("HeadList", "nn.ModuleList(Head(n_embd, n_embd//n_head, dropout) for _ in range(n_head))", "nn.ModuleList([Head(n_embd, n_embd//n_head, dropout)]*n_head)", "using one head several times", "makes a head for each place in the list"),
-    ("HeadList", "self.proj(torch.cat(gathered, -1))", "torch.cat(gathered, -1)", "forgetting to mix the heads", "mixes them with a projection"),
-    ("MultiHeadAttention", "if cache is not None: k,v", "q = q/self.n_head**0.5\n        if cache is not None: k,v", "scaling by √n_embd", "scales by √head_size"),
-    ("MultiHeadAttention", "gathered.transpose(1, 2).reshape", "gathered.reshape", "mixing heads and positions in the last reshape", "brings the heads of a position together before"),
-    ("MultiHeadAttention", "view(B, T, 3, self.n_head, C//self.n_head).permute(2, 0, 3, 1, 4)", "view(B, T, self.n_head, 3, C//self.n_head).permute(3, 0, 2, 1, 4)", "grouping the rows by head", "has all queries first, then keys, then values"),
-    ("MultiHeadAttention", "is_causal=T>1", "is_causal=False", "forgetting the mask in the fused path", "hides the future on every path"),
-    ("MultiHeadAttention", "self.dropout.p if self.training else 0.", "self.dropout.p", "dropping weights after training", "drops only in training mode"),
-)]
+# %% ../../nbs/toolbox/zoo.ipynb #e8a873e6
+ZOO += [Wrong("data", *row) for row in [
+    ("get_batch", "default_rng([seed, step])", "default_rng(seed)",
+     "drawing the same batch at every step", "takes another one at each step"),
+    ("get_batch",
+     "np.random.default_rng([seed, step]).integers(n_starts, size=batch_size)",
+     "(np.random.seed(seed*1000+step), np.random.randint(n_starts, size=batch_size))"
+     "[1]", "seeding NumPy's global generator", "has a generator of its own"),
+    ("draw", "return (ends<=darts[:,None]*ends[:,-1:]).sum(-1)",
+     "return probabilities.argmax(-1)", "always taking the most likely id",
+     "draws by chance"),
+    ("draw", "return (ends<=darts[:,None]*ends[:,-1:]).sum(-1)",
+     "return (ends<darts[:,None]*ends[:,-1:]).sum(-1)",
+     "drawing an id of probability 0 when the dart is 0",
+     "never draws what has no share"),
+    ("draw", "ends<=darts[:,None]*ends[:,-1:]", "ends<=darts[:,None]",
+     "drawing id V when the sum falls short of 1",
+     "stretches the dart to the ruler's length"),
+    ("babble", "rng = np.random.default_rng(seed)", "rng = np.random.default_rng()",
+     "forgetting the seed", "writes the same text for the same seed"),
+    ("babble", "torch.cat([ids, draw", "torch.cat([ids[1:], draw",
+     "forgetting the beginning while writing", "keeps the whole text"),
+    ("ngram_losses", "+ k*p)", "+ k/vocab_size)",
+     "backing off to even shares at every order",
+     "backs off to the next shorter context"),
+]]
 
-# %% ../../nbs/toolbox/zoo.ipynb #34d40625
-ZOO += [Wrong("block", *row) for row in (
-    ("layer_norm", "mean(-1, keepdim=True)\n    variance = (x-mean).pow(2).mean(-1", "mean(-2, keepdim=True)\n    variance = (x-mean).pow(2).mean(-2", "normalizing over the positions", "normalizes each vector by itself"),
-    ("layer_norm", "(variance+eps)", "variance", "leaving out ε", "adds ε, so that a constant vector stays finite"),
-    ("layer_norm", "(x-mean).pow(2).mean(-1, keepdim=True)", "x.var(-1, keepdim=True)", "dividing the variance by C-1", "divides by C"),
-    ("layer_norm", "return (x-mean)/", "return x/", "not subtracting the mean", "centers each vector"),
-    ("LayerNorm", "nn.Parameter(torch.ones(n_embd)),nn.Parameter(torch.zeros(n_embd)),eps", "torch.ones(n_embd),torch.zeros(n_embd),eps", "γ and β that never learn", "makes them parameters"),
-    ("LayerNorm", "self.weight, self.bias, self.eps", "eps=self.eps", "not using γ and β", "scales and shifts by them"),
-    ("FeedForward", "self.up(x).relu()", "self.up(x)", "leaving out the ReLU, so that two matrices act as one", "bends between them"),
-    ("FeedForward", "self.dropout(self.down(self.up(x).relu()))", "nn.functional.dropout(self.down(self.up(x).relu()), self.dropout.p)", "leaving dropout on after training", "drops only in training mode"),
-    ("Block", "x = x + self.attention", "x = self.attention", "replacing the stream by what attention gathers", "adds it to the stream"),
-    ("Block", "x = x + self.attention(self.ln1(x), **kept)\n        return x + self.feed_forward(self.ln2(x))", "x = self.ln1(x + self.attention(x, **kept))\n        return self.ln2(x + self.feed_forward(x))", "normalizing after the sums", "normalizes what each part reads, and leaves the stream alone"),
-    ("Block", "self.feed_forward(self.ln2(x))", "self.feed_forward(self.ln1(x))", "using the first norm twice", "has a norm for each part"),
-    ("Block", "return x + self.feed_forward(self.ln2(x))", "return x + self.feed_forward(self.ln2(x - self.attention(self.ln1(x), **kept)))", "letting both parts read the same stream", "lets the feed-forward network read what attention has added"),
-)]
+# %% ../../nbs/toolbox/zoo.ipynb #22080fe0
+ZOO += [Wrong("embedding", *row) for row in [
+    ("Embedding", " + self.position.weight[:idx.shape[-1]]", "",
+     "leaving out the positions", "adds a vector for each position"),
+    ("Embedding", "self.position.weight[:idx.shape[-1]]",
+     "self.position.weight[-idx.shape[-1]:]", "counting positions from the end",
+     "counts from the beginning"),
+    ("Embedding", "self.position.weight[:idx.shape[-1]]",
+     "self.position.weight[:idx.shape[-1]].detach()",
+     "position vectors that never learn", "trains them like the others"),
+    ("Embedding", "self.token(idx) + ", "self.token(idx).detach() + ",
+     "token vectors that never learn", "trains them"),
+    ("Embedding", "self.position.weight[:idx.shape[-1]]", "self.position.weight[idx]",
+     "looking up the position table with the ids", "looks it up by position"),
+    ("Embedding", "self.token(idx) + self.position.weight[:idx.shape[-1]]",
+     "self.token(idx) * self.position.weight[:idx.shape[-1]]",
+     "multiplying by the position vectors", "adds them"),
+    ("Embedding", "self.token = nn.Embedding(vocab_size, n_embd)",
+     "self.token = nn.Embedding(vocab_size, n_embd, padding_idx=0)",
+     "taking id 0 for padding", "has no padding: every row learns"),
+    ("Embedding", "self.token = nn.Embedding(vocab_size, n_embd)",
+     "self.token = nn.Embedding(vocab_size, n_embd, scale_grad_by_freq=True)",
+     "scaling gradients by frequency", "sums the gradients of every occurrence"),
+]]
 
-# %% ../../nbs/toolbox/zoo.ipynb #3d4394d6
-ZOO += [Wrong("model", *row) for row in (
-    ("GPTLanguageModel", "self.lm_head(self.ln_f(x))", "self.lm_head(x)", "forgetting the last norm", "normalizes before the scores"),
-    ("GPTLanguageModel", "self.lm_head(self.ln_f(x))", "self.lm_head(self.ln_f(x)).softmax(-1)", "returning probabilities", "returns scores; the loss applies softmax itself"),
-    ("GPTLanguageModel", "self.apply(init_weights)", "self.lm_head.weight = self.embedding.token.weight; self.apply(init_weights)", "tying the head to the token table", "has a matrix for each"),
-    ("GPTLanguageModel", "nn.ModuleList(block(c.n_embd, c.n_head, c.dropout) for _ in range(c.n_layer))", "[block(c.n_embd, c.n_head, c.dropout) for _ in range(c.n_layer)]", "hiding the blocks in a plain list", "registers them, so that they are trained and saved"),
-    ("GPTLanguageModel", "nn.ModuleList(block(c.n_embd, c.n_head, c.dropout) for _ in range(c.n_layer))", "nn.ModuleList([block(c.n_embd, c.n_head, c.dropout)]*c.n_layer)", "using one block several times", "makes a block for each layer"),
-    ("GPTLanguageModel", "targets.flatten())", "targets.flatten(), reduction='sum')/len(idx)", "averaging the loss over the rows only", "averages over rows and positions"),
-    ("GPTLanguageModel", "logits.flatten(0, 1).float(), targets.flatten()", "logits[:,:-1].flatten(0, 1).float(), targets[:,1:].flatten()", "shifting the targets a second time", "gets targets that are shifted already"),
-    ("GPTLanguageModel", "targets.flatten())", "targets.flatten(), ignore_index=0)", "taking id 0 for padding in the loss", "counts every position"),
-    ("init_weights", "std:float=0.02", "std:float=0.2", "starting with matrices ten times too large", "draws them with standard deviation 0.02"),
-    ("init_weights", "module.bias is not None: nn.init.zeros_(module.bias)", "module.bias is not None: pass", "leaving the biases at PyTorch's random numbers", "starts them at 0"),
-    ("count_parameters", "12*C**2 + 10*C", "12*C**2", "counting no biases and norms", "counts them"),
-)]
+# %% ../../nbs/toolbox/zoo.ipynb #344e02a9
+ZOO += [Wrong("embedding", *row) for row in [
+    ("Embedding", "self.token = nn.Embedding(vocab_size, n_embd)",
+     "self.token = nn.Embedding(vocab_size, n_embd, max_norm=1.)",
+     "cutting long vectors in the lookup", "returns the table's own numbers"),
+]]
 
-# %% ../../nbs/toolbox/zoo.ipynb #1db044ba
-ZOO += [Wrong("train", *row) for row in (
-    ("learning_rate_at", "peak*(step+1)/(c.warmup_iters+1)", "peak*step/c.warmup_iters", "warming up from a rate of 0", "takes the first step with a rate above 0"),
-    ("learning_rate_at", "(step-c.warmup_iters)/max(1, c.max_iters-c.warmup_iters)", "step/c.max_iters", "starting the cosine before the warmup has ended", "starts it where the warmup ends"),
-    ("configure_optimizer", "(p.dim()>=2)==decays", "decays", "pulling norms and biases towards zero", "lets only matrices decay"),
-    ("train_step", "    optimizer.zero_grad()\n", "", "not clearing the gradients", "starts each step from zero"),
-    ("train_step", "model(x, y)[1]/len(batches)", "model(x, y)[1]", "summing the gradients of small batches", "averages them"),
-    ("train_step", "        total += loss.item()\n    norm =", "        total += loss.item()\n        norm =", "clipping before all gradients are in", "clips their mean, once"),
-    ("train_step", "grad_clip or math.inf", "math.inf", "never clipping", "cuts a long gradient to grad_clip"),
-    ("estimate_loss", "    model.eval()\n", "", "leaving dropout on in the exam", "switches it off, and on again after"),
-    ("estimate_loss", "    model.train(training)\n", "    model.train()\n", "always ending in training mode", "leaves the model in the mode it was in"),
-    ("estimate_loss", "torch.arange(0, max(0, len(ids)-T), T)", "torch.arange(0, max(0, len(ids)-T), T//2)", "windows that overlap", "predicts each id once"),
-    ("Run.advance", "get_batch(self.train_ids, self.step", "get_batch(self.ids, self.step", "drawing batches from the validation text, too", "trains on the training text only"),
-    ("Run.advance", "get_batch(self.train_ids, self.step", "get_batch(self.train_ids, 0", "training on the first batch again and again", "takes another batch at each step"),
-    ("Run.save", "best = min((row", "best = max((row", "keeping the worst checkpoint as the best", "keeps the one with the smallest validation loss"),
-    ("Run.restore", "    self.set_random_states(tensors)\n", "", "forgetting the random states", "restores them, so that dropout goes on as it would have"),
-)]
+# %% ../../nbs/toolbox/zoo.ipynb #abc54209
+ZOO += [Wrong("attention", *row) for row in [
+    ("attention_weights", " / q.shape[-1]**0.5", "", "leaving the scores unscaled",
+     "divides them by √head_size"),
+    ("attention_weights", "/ q.shape[-1]**0.5", "/ q.shape[-1]",
+     "dividing by head_size, not by its root", "divides by √head_size"),
+    ("attention_weights", "/ q.shape[-1]**0.5", "/ q.shape[-2]**0.5",
+     "scaling by the number of positions", "scales by √head_size"),
+    ("attention_weights", "q @ k.mT", "k @ q.mT", "swapping queries and keys",
+     "has a row per query and a column per key"),
+    ("attention_weights", "q @ k.mT", "q @ k.detach().mT",
+     "cutting the gradient of the keys", "trains queries and keys"),
+    ("attention_weights", ".triu(1)", ".triu(0)", "hiding a position from itself",
+     "lets each position see itself"),
+    ("attention_weights", ".triu(1)", ".triu(2)",
+     "letting each position see the next one", "hides everything that comes later"),
+    ("attention_weights", ".triu(1)", ".tril(-1)", "hiding the past",
+     "hides the future"),
+    ("attention_weights", "scores.masked_fill(future, -torch.inf).softmax",
+     "scores.softmax", "leaving out the mask", "hides the future"),
+    ("attention_weights", "scores.masked_fill(future, -torch.inf).softmax(-1)",
+     "scores.softmax(-1).masked_fill(future, 0)", "masking after the softmax",
+     "masks before it, so that each row sums to 1"),
+]]
 
-# %% ../../nbs/toolbox/zoo.ipynb #04fc2519
-ZOO += [Wrong("generate", *row) for row in (
-    ("draw", "return (ends<=darts[:,None]*ends[:,-1:]).sum(-1)", "return probabilities.argmax(-1)", "always taking the most likely id", "draws by chance"),
-    ("next_probabilities", "logits.float()/temperature", "logits.float()*temperature", "multiplying by the temperature", "divides by it: below 1 it sharpens"),
-    ("next_probabilities", "keep[...,top_k:] = False", "keep[...,top_k+1:] = False", "keeping one id more than top_k", "keeps exactly top_k"),
-    ("next_probabilities", ".cumsum(-1).roll(1, -1).index_fill(-1, torch.tensor(0, device=p.device), 0)<top_p", ".cumsum(-1)<top_p", "dropping the id that reaches top_p, even the first", "keeps it, so that one is always left"),
-    ("next_probabilities", "return p/p.sum(-1, keepdim=True)", "return p", "probabilities that no longer sum to 1", "divides by what is left"),
-    ("next_logits", "model(idx[:,start:], **past)", "model(idx[:,:model.config.block_size] if not past else idx[:,start:], **past)", "keeping the beginning of a long text", "sees its last block_size ids"),
-    ("next_logits", "    if training: model.eval()\n", "", "leaving dropout on while generating", "switches it off, and on again after"),
-    ("Cache", "for block in self.blocks: block.length = 0", "pass", "not clearing the cache when the window moves", "empties it: every place has changed"),
-    ("BlockCache", "kept[:,:,past:self.length] = new", "kept[:,:,:k.shape[2]] = new", "writing new keys over the first ones", "writes them behind the old ones"),
-    ("LeanStep", "q.shape[-1]**-0.5", "len(x)**-0.5", "scaling by √n_embd", "scales by √head_size"),
-    ("GPTLanguageModel.stream", "np.random.default_rng(seed+row)", "np.random.default_rng(seed)", "giving all rows the same numbers", "draws for each row from its own source"),
-    ("GPTLanguageModel.generate", "torch.cat([prompts[:,:lengths.min()], *new], 1)", "torch.cat([prompts[:,:0], *new], 1)", "leaving out the prompt", "returns the prompt and what follows"),
-    ("GPTLanguageModel.beam_search", "if cache is not None: cache.select(parents)", "pass", "leaving the cache in the order of the old beginnings", "lets each beginning take its keys and values along"),
-    ("GPTLanguageModel.beam_search", "extended = scores[:,None] + ", "extended = ", "scoring only the last id", "adds up the whole continuation"),
-    ("as_text", 'if piece.endswith("\\ufffd"): continue # half a character', "pass", "writing half a character", "waits for its other bytes"),
-)]
+# %% ../../nbs/toolbox/zoo.ipynb #9973baa6
+ZOO += [Wrong("attention", *row) for row in [
+    ("attention_weights", "scores.masked_fill(future, -torch.inf)",
+     "scores.masked_fill(future, 0)", "filling the future with 0, not with -∞",
+     "fills it with -∞, which becomes 0"),
+    ("attention_weights", "-torch.inf).softmax(-1)", "-torch.inf).softmax(-2)",
+     "taking the softmax over the queries",
+     "takes it over the keys: each row sums to 1"),
+    ("attention_weights", "return scores.masked_fill(future, -torch.inf).softmax(-1)",
+     "scores = scores.masked_fill(future, -torch.inf).exp(); return "
+     "scores/scores.sum(-1, keepdim=True)", "a softmax that overflows",
+     "subtracts the maximum, as torch's softmax does"),
+    ("attend", "attention_weights(q, k) @ v", "attention_weights(q, k).mT @ v",
+     "averaging by columns", "averages by rows"),
+    ("attend", "attention_weights(q, k) @ v", "attention_weights(q, k) @ k",
+     "averaging the keys", "averages the values"),
+    ("attend", "attention_weights(q, k) @ v", "attention_weights(q, k).detach() @ v",
+     "weights that never learn", "trains them"),
+    ("Head", "attend(self.query(x), self.key(x), self.value(x))",
+     "attend(self.query(x)*(self.key.out_features/x.shape[-1])**0.5, self.key(x), "
+     "self.value(x))", "scaling by √n_embd", "scales by √head_size"),
+    ("Head", "attend(self.query(x), self.key(x), self.value(x))",
+     "attend(self.key(x), self.query(x), self.value(x))", "swapping queries and keys",
+     "lets queries ask and keys answer"),
+]]
+
+# %% ../../nbs/toolbox/zoo.ipynb #d612abc2
+ZOO += [Wrong("attention", *row) for row in [
+    ("Head", "attend(self.query(x), self.key(x), self.value(x))",
+     "attend(self.query(x), self.key(x), self.key(x))", "using the keys as values",
+     "gathers values"),
+    ("Head", "self.value = nn.Linear(n_embd, head_size, bias=False)",
+     "self.value = nn.Linear(n_embd, head_size)", "a bias in the values",
+     "has none there"),
+    ("HeadList", "nn.ModuleList(Head(n_embd, n_embd//n_head) for _ in range(n_head))",
+     "nn.ModuleList([Head(n_embd, n_embd//n_head)]*n_head)",
+     "using one head several times", "makes a head for each place in the list"),
+    ("HeadList", "nn.ModuleList(Head(n_embd, n_embd//n_head) for _ in range(n_head))",
+     "[Head(n_embd, n_embd//n_head) for _ in range(n_head)]",
+     "hiding the heads in a plain list", "registers them, so that they are trained"),
+    ("HeadList", "self.proj(torch.cat([head(x) for head in self.heads], -1))",
+     "torch.cat([head(x) for head in self.heads], -1)", "forgetting to mix the heads",
+     "mixes them with a projection"),
+    ("MultiHeadAttention", "q,k,v = self.split(x)\n",
+     "q,k,v = self.split(x)\n        q = q/self.n_head**0.5\n", "scaling by √n_embd",
+     "scales by √head_size"),
+    ("MultiHeadAttention", "heads.transpose(1, 2).flatten(2)",
+     "heads.transpose(1, 2).reshape(len(heads), -1, heads.shape[2]).mT",
+     "mixing heads and positions in the last reshape",
+     "brings the heads of a position together"),
+]]
+
+# %% ../../nbs/toolbox/zoo.ipynb #a0881817
+ZOO += [Wrong("attention", *row) for row in [
+    ("MultiHeadAttention", "heads.transpose(1, 2).flatten(2)",
+     "heads.reshape(len(heads), heads.shape[2], -1)", "reshaping without the transpose",
+     "brings the heads of a position together before"),
+    ("MultiHeadAttention", "unflatten(-1, (3, self.n_head, -1)).permute(2, 0, 3, 1, 4)",
+     "unflatten(-1, (self.n_head, 3, -1)).permute(3, 0, 2, 1, 4)",
+     "grouping the rows by head", "has all queries first, then keys, then values"),
+    ("MultiHeadAttention", "is_causal=True", "is_causal=False",
+     "forgetting the mask in the fused path", "hides the future on every path"),
+    ("MultiHeadAttention", "self.dropout.p if self.training else 0.", "self.dropout.p",
+     "dropping weights after training", "drops only in training mode"),
+    ("MultiHeadAttention", "dropout_p=p, ", "", "dropping no attention weights",
+     "drops weights as well as outputs"),
+    ("MultiHeadAttention", "return self.dropout(self.proj(heads",
+     "return (self.proj(heads", "dropping no outputs",
+     "drops outputs as well as weights"),
+    ("MultiHeadAttention.weights", "q,k,_ = self.split(x)", "_,q,k = self.split(x)",
+     "showing keys against values", "shows queries against keys"),
+]]
+
+# %% ../../nbs/toolbox/zoo.ipynb #d064f835
+ZOO += [Wrong("block", *row) for row in [
+    ("layer_norm", "mean(-1, keepdim=True)\n    variance = (x-mean).pow(2).mean(-1",
+     "mean(-2, keepdim=True)\n    variance = (x-mean).pow(2).mean(-2",
+     "normalizing over the positions", "normalizes each vector by itself"),
+    ("layer_norm", "(variance+eps)", "variance", "leaving out ε",
+     "adds ε, so that a constant vector stays finite"),
+    ("layer_norm", "(variance+eps).sqrt()", "(variance.sqrt()+eps)",
+     "adding ε outside the root", "adds it to the variance"),
+    ("layer_norm", "(x-mean).pow(2).mean(-1, keepdim=True)", "x.var(-1, keepdim=True)",
+     "dividing the variance by C-1", "divides by C"),
+    ("layer_norm", "(x-mean).pow(2).mean(-1, keepdim=True)",
+     "x.pow(2).mean(-1, keepdim=True)-mean**2",
+     "the variance as E[x²]-E[x]², which cancels",
+     "averages squared distances from the mean"),
+    ("layer_norm", "mean = x.mean(-1, keepdim=True)",
+     "mean = x.mean(-1, keepdim=True).detach()", "a mean without a gradient",
+     "lets the gradient through"),
+    ("layer_norm", "return (x-mean)/", "return x/", "not subtracting the mean",
+     "centers each vector"),
+    ("layer_norm", "*weight + bias", "*(weight + bias)", "scaling by γ+β",
+     "scales by γ, then shifts by β"),
+    ("LayerNorm", "nn.Parameter(torch.ones(n_embd))", "torch.ones(n_embd)",
+     "a γ that never learns", "makes it a parameter"),
+]]
+
+# %% ../../nbs/toolbox/zoo.ipynb #76c8b381
+ZOO += [Wrong("block", *row) for row in [
+    ("LayerNorm", "self.weight, self.bias, self.eps", "eps=self.eps",
+     "not using γ and β", "scales and shifts by them"),
+    ("FeedForward", "self.up(x).relu()", "self.up(x)",
+     "leaving out the ReLU, so that two matrices act as one",
+     "has a nonlinearity between them"),
+    ("FeedForward", "self.up(x).relu()", "F.gelu(self.up(x))", "GELU in place of ReLU",
+     "uses ReLU"),
+    ("FeedForward", "return self.dropout(self.down(self.up(x).relu()))",
+     "return nn.functional.dropout(self.down(self.up(x).relu()), self.dropout.p)",
+     "leaving dropout on after training", "drops only in training mode"),
+    ("FeedForward",
+     "self.up,self.down = nn.Linear(n_embd, 4*n_embd),nn.Linear(4*n_embd, n_embd)",
+     "self.up,self.down = nn.Linear(n_embd, 2*n_embd),nn.Linear(2*n_embd, n_embd)",
+     "a hidden layer of 2C", "widens to 4C"),
+    ("Block", "x = x + self.attention(self.ln1(x))", "x = self.attention(self.ln1(x))",
+     "replacing the stream by what attention gathers", "adds it to the stream"),
+    ("Block", "return x + self.feed_forward(self.ln2(x))",
+     "return self.feed_forward(self.ln2(x))",
+     "replacing the stream by the feed-forward result", "adds it to the stream"),
+    ("Block", "x = x + self.attention(self.ln1(x))",
+     "x = x.detach() + self.attention(self.ln1(x))", "a residual without a gradient",
+     "lets the gradient flow along the stream"),
+]]
+
+# %% ../../nbs/toolbox/zoo.ipynb #a1e9c58a
+ZOO += [Wrong("block", *row) for row in [
+    ("Block", "x = x + self.attention(self.ln1(x))", "x += self.attention(self.ln1(x))",
+     "changing the input in place", "leaves its input alone"),
+    ("Block",
+     "x = x + self.attention(self.ln1(x))\n        return x + self.feed_forward("
+     "self.ln2(x))", "x = self.ln1(x + self.attention(x))\n        return self.ln2(x + "
+     "self.feed_forward(x))", "normalizing after the sums",
+     "normalizes what each part reads, and leaves the stream alone"),
+    ("Block", "self.feed_forward(self.ln2(x))", "self.feed_forward(self.ln1(x))",
+     "using the first norm twice", "has a norm for each part"),
+    ("Block",
+     "x = x + self.attention(self.ln1(x))\n        return x + self.feed_forward("
+     "self.ln2(x))",
+     "return x + self.attention(self.ln1(x)) + self.feed_forward(self.ln2(x))",
+     "letting both parts read the same stream",
+     "lets the feed-forward network read what attention has added"),
+    ("Block", "self.attention(self.ln1(x))", "self.attention(x)",
+     "attention that reads the bare stream", "reads the normalized stream"),
+]]
+
+# %% ../../nbs/toolbox/zoo.ipynb #8785c091
+ZOO += [Wrong("model", *row) for row in [
+    ("GPTLanguageModel", "self.lm_head(self.ln_f(x))", "self.lm_head(x)",
+     "forgetting the last norm", "normalizes before the scores"),
+    ("GPTLanguageModel", "self.lm_head(self.ln_f(x))",
+     "self.lm_head(self.ln_f(x)).softmax(-1)", "returning probabilities",
+     "returns scores; the loss applies softmax itself"),
+    ("GPTLanguageModel", "self.apply(init_weights)",
+     "self.lm_head.weight = self.embedding.token.weight; self.apply(init_weights)",
+     "tying the head to the token table", "has a matrix for each"),
+    ("GPTLanguageModel",
+     "nn.ModuleList(block(c.n_embd, c.n_head, c.dropout) for _ in range(c.n_layer))",
+     "[block(c.n_embd, c.n_head, c.dropout) for _ in range(c.n_layer)]",
+     "hiding the blocks in a plain list",
+     "registers them, so that they are trained and saved"),
+    ("GPTLanguageModel",
+     "nn.ModuleList(block(c.n_embd, c.n_head, c.dropout) for _ in range(c.n_layer))",
+     "nn.ModuleList([block(c.n_embd, c.n_head, c.dropout)]*c.n_layer)",
+     "using one block several times", "makes a block for each layer"),
+    ("GPTLanguageModel", "block(c.n_embd, c.n_head, c.dropout)",
+     "block(c.n_embd, c.n_head)", "losing the dropout", "passes it on to every block"),
+    ("GPTLanguageModel", "targets.flatten())",
+     "targets.flatten(), reduction='sum')/len(idx)",
+     "averaging the loss over the rows only", "averages over rows and positions"),
+]]
+
+# %% ../../nbs/toolbox/zoo.ipynb #b7b60247
+ZOO += [Wrong("model", *row) for row in [
+    ("GPTLanguageModel", "logits.flatten(0, 1), targets.flatten()",
+     "logits[:,:-1].flatten(0, 1), targets[:,1:].flatten()",
+     "shifting the targets a second time", "gets targets that are shifted already"),
+    ("GPTLanguageModel", "targets.flatten())", "targets.flatten(), ignore_index=0)",
+     "taking id 0 for padding in the loss", "counts every position"),
+    ("GPTLanguageModel", "targets.flatten())", "targets.flatten(), label_smoothing=.1)",
+     "smoothing the labels", "counts the target alone"),
+    ("init_weights", "std:float=0.02", "std:float=0.2",
+     "starting with matrices ten times too large",
+     "draws them with standard deviation 0.02"),
+    ("init_weights", "module.bias is not None: nn.init.zeros_(module.bias)",
+     "module.bias is not None: pass", "leaving the biases at PyTorch's random numbers",
+     "starts them at 0"),
+    ("init_weights", "(nn.Linear, nn.Embedding)", "nn.Linear",
+     "leaving the embeddings at standard deviation 1", "draws them narrow, too"),
+    ("count_parameters", "12*C**2 + 10*C", "12*C**2", "counting no biases and norms",
+     "counts them"),
+    ("count_parameters", "(V+T)*C", "V*C", "counting no position vectors",
+     "counts them"),
+    ("count_flops", "4*T*C*L", "2*T*C*L", "counting one of attention's two products",
+     "counts both"),
+]]
+
+# %% ../../nbs/toolbox/zoo.ipynb #0cc0bf2c
+ZOO += [Wrong("model", *row) for row in [
+    ("GPTLanguageModel.generate", "-self.config.block_size:",
+     "-self.config.block_size+1:", "seeing one id less than the context",
+     "sees block_size ids"),
+    ("GPTLanguageModel.generate", "[0][:,-1]", "[0][:,0]",
+     "reading the first position's scores", "reads the last one's"),
+]]
 
 # %% ../../nbs/toolbox/zoo.ipynb #b5ef3c0e
 class Right(NamedTuple):
@@ -155,45 +389,141 @@ class Right(NamedTuple):
     new:str # what else may stand there
     does:str # what is different
 
-RIGHT = [Right(*row) for row in (
-    ("tokenizer", "replace_pair", "found = (*ids[i:i+2],)==pair", "found = i+1<len(ids) and ids[i]==pair[0] and ids[i+1]==pair[1]", "a pair compared by its halves"),
-    ("tokenizer", "CharTokenizer.decode", '"".join(self.itos[i] for i in ids)', '"".join(map(self.itos.__getitem__, ids))', "`map` in place of a comprehension"),
-    ("data", "get_batch", "windows = ids[torch.from_numpy(starts)[:,None] + torch.arange(block_size+1)].long()", "windows = torch.stack([ids[s:s+block_size+1] for s in starts]).long()", "windows cut one by one"),
-    ("embedding", "Embedding", "self.position.weight[start:end]", "self.position(torch.arange(start, end, device=idx.device))", "positions looked up like tokens"),
-    ("embedding", "Embedding", "return self.token(idx)", "return nn.functional.one_hot(idx, self.token.num_embeddings).float() @ self.token.weight", "one-hot rows times the table"),
-)]
+RIGHT = []
 
-# %% ../../nbs/toolbox/zoo.ipynb #7130abb5
-RIGHT += [Right("attention", *row) for row in (
-    ("attend", "q @ k.mT", "torch.einsum('...td,...sd->...ts', q, k)", "einsum"),
-    ("attend", "q @ k.mT / q.shape[-1]**0.5", "(q*q.shape[-1]**-0.25) @ (k*q.shape[-1]**-0.25).mT", "queries and keys scaled before their product"),
-    ("attend", "scores.masked_fill(future, -torch.inf).softmax(-1)", "torch.where(future, 0, scores.exp()); weights = weights/weights.sum(-1, keepdim=True)", "softmax written out"),
-    ("attend", "torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).triu(1+k.shape[-2]-q.shape[-2])", "torch.ones(scores.shape[-2:], device=q.device).tril(k.shape[-2]-q.shape[-2])==0", "a mask by tril"),
-    ("attend", "return F.dropout(weights, dropout) @ v, weights", "kept = F.dropout(weights, dropout); return torch.stack([sum(kept[...,t,s,None]*v[...,s,:] for s in range(v.shape[-2])) for t in range(q.shape[-2])], -2), weights", "loops over positions"),
-    ("Head", "q,k,v = self.query(x),self.key(x),self.value(x)", "q,k,v = (x @ part.weight.T for part in (self.query, self.key, self.value))", "products without calling the layers"),
-    ("MultiHeadAttention", "self.qkv(x).view(B, T, 3, self.n_head, C//self.n_head).permute(2, 0, 3, 1, 4)", "(t.view(B, T, self.n_head, -1).transpose(1, 2) for t in self.qkv(x).chunk(3, -1))", "chunk and transpose"),
-    ("MultiHeadAttention", "gathered = F.scaled_dot_product_attention(q, k, v, is_causal=T>1)", "gathered = torch.stack([attend(q[:,h], k[:,h], v[:,h])[0] for h in range(self.n_head)], 1)", "one head after the other"),
-)]
+# %% ../../nbs/toolbox/zoo.ipynb #6be5b017
+RIGHT += [Right("tokenizer", *row) for row in [
+    ("CharTokenizer.decode", '"".join(self.itos[i] for i in ids)',
+     '"".join(map(self.itos.__getitem__, ids))', "`map` in place of a comprehension"),
+    ("CharTokenizer", "{symbol:i for i,symbol in enumerate(self.itos)}",
+     "dict(zip(self.itos, range(len(self.itos))))", "`zip` in place of `enumerate`"),
+    ("CharTokenizer", "self.itos = sorted(set(text))",
+     "self.itos = tuple(sorted(dict.fromkeys(text)))", "a tuple of symbols"),
+]]
 
-# %% ../../nbs/toolbox/zoo.ipynb #884d4cc0
-RIGHT += [Right(*row) for row in (
-    ("block", "layer_norm", "return (x-mean)/(variance+eps).sqrt()*weight + bias", "return F.layer_norm(x, x.shape[-1:], weight, bias, eps)", "PyTorch's own layer norm"),
-    ("block", "LayerNorm", "return F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)", "return (x-x.mean(-1, keepdim=True))*(x.var(-1, keepdim=True, unbiased=False)+self.eps).rsqrt()*self.weight+self.bias", "the equation, with rsqrt"),
-    ("block", "FeedForward", "self.up(x).relu()", "self.up(x).clamp(min=0)", "a clamp in place of ReLU"),
-    ("model", "GPTLanguageModel", "F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten())", "F.cross_entropy(logits.float().transpose(1, 2), targets)", "cross-entropy on transposed logits"),
-    ("model", "GPTLanguageModel", "F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten())", "-logits.float().log_softmax(-1).gather(-1, targets[...,None]).mean()", "log-softmax and gather"),
-    ("train", "train_step", "model(x, y)[1]/len(batches)\n        loss.backward()", "model(x, y)[1]/len(batches)\n        torch.autograd.backward(loss)", "backward as a function"),
-    ("train", "learning_rate_at", "return low + (peak-low)*(1+math.cos(math.pi*progress))/2", "share = (1+math.cos(math.pi*progress))/2; return share*peak + (1-share)*low", "a mixture of both ends"),
-    ("generate", "draw", "return (ends<=darts[:,None]*ends[:,-1:]).sum(-1)", "return torch.searchsorted(ends, darts[:,None]*ends[:,-1:], right=True)[:,0]", "binary search"),
-    ("generate", "GPTLanguageModel.beam_search", "best//extended.shape[1],best%extended.shape[1]", "torch.unravel_index(best, extended.shape)", "unravel_index"),
-)]
+# %% ../../nbs/toolbox/zoo.ipynb #66ec96e0
+RIGHT += [Right("data", *row) for row in [
+    ("get_batch",
+     "windows = ids[torch.from_numpy(starts)[:,None] + torch.arange(block_size+1)"
+     "].long()",
+     "windows = torch.stack([ids[s:s+block_size+1] for s in starts]).long()",
+     "windows cut one by one"),
+    ("get_batch", "return windows[:,:-1],windows[:,1:]",
+     "return windows[:,:-1].clone(),windows[:,1:].clone()", "copies in place of views"),
+    ("split", "return ids[:n],ids[n:]", "return tuple(ids.split([n, len(ids)-n]))",
+     "torch's split"),
+    ("draw", "return (ends<=darts[:,None]*ends[:,-1:]).sum(-1)",
+     "return torch.searchsorted(ends, darts[:,None]*ends[:,-1:], right=True)[:,0]",
+     "binary search"),
+]]
+
+# %% ../../nbs/toolbox/zoo.ipynb #5e7e9151
+RIGHT += [Right("embedding", *row) for row in [
+    ("Embedding", "self.position.weight[:idx.shape[-1]]",
+     "self.position(torch.arange(idx.shape[-1], device=idx.device))",
+     "positions looked up like tokens"),
+    ("Embedding", "self.token(idx) + ",
+     "nn.functional.one_hot(idx, self.token.num_embeddings).to("
+     "self.token.weight.dtype) @ self.token.weight + ", "one-hot rows times the table"),
+    ("Embedding", "self.position = nn.Embedding(block_size, n_embd)",
+     "self.position = nn.Embedding(block_size, n_embd); self.position.weight = "
+     "nn.Parameter(torch.randn(block_size, n_embd))", "a bare parameter"),
+]]
+
+# %% ../../nbs/toolbox/zoo.ipynb #5fac5463
+RIGHT += [Right("attention", *row) for row in [
+    ("attention_weights", "q @ k.mT", "torch.einsum('...td,...sd->...ts', q, k)",
+     "einsum"),
+    ("attention_weights", "q @ k.mT / q.shape[-1]**0.5",
+     "(q*q.shape[-1]**-0.25) @ (k*q.shape[-1]**-0.25).mT",
+     "queries and keys scaled before their product"),
+    ("attention_weights", "return scores.masked_fill(future, -torch.inf).softmax(-1)",
+     "shares = (scores-scores.masked_fill(future, -torch.inf).amax(-1, keepdim=True)"
+     ").masked_fill(future, -torch.inf).exp(); return shares/shares.sum(-1, "
+     "keepdim=True)", "softmax written out, with its maximum"),
+    ("attention_weights", "torch.ones_like(scores, dtype=torch.bool).triu(1)",
+     "torch.ones_like(scores).tril()==0", "a mask by tril"),
+    ("attention_weights", "scores.masked_fill(future, -torch.inf)",
+     "scores.masked_fill(future, -1e9)", "a large negative number for -∞"),
+    ("attend", "return attention_weights(q, k) @ v",
+     "return F.scaled_dot_product_attention(q, k, v, is_causal=True)",
+     "torch's fused attention"),
+    ("attend", "return attention_weights(q, k) @ v",
+     "w = attention_weights(q, k); return torch.stack([(w[...,t,:,None]*v).sum(-2) "
+     "for t in range(q.shape[-2])], -2)", "a loop over positions"),
+    ("Head", "attend(self.query(x), self.key(x), self.value(x))",
+     "attend(*(x @ part.weight.T for part in (self.query, self.key, self.value)))",
+     "products without calling the layers"),
+]]
+
+# %% ../../nbs/toolbox/zoo.ipynb #1a6f971e
+RIGHT += [Right("attention", *row) for row in [
+    ("MultiHeadAttention",
+     "self.qkv(x).unflatten(-1, (3, self.n_head, -1)).permute(2, 0, 3, 1, 4)",
+     "torch.stack([t.unflatten(-1, (self.n_head, -1)).transpose(1, 2) for t in "
+     "self.qkv(x).chunk(3, -1)])", "chunk and transpose"),
+    ("MultiHeadAttention",
+     "heads = F.scaled_dot_product_attention(q, k, v, dropout_p=p, is_causal=True)",
+     "heads = F.dropout(attention_weights(q, k), p) @ v",
+     "the formula in place of the fused product"),
+    ("MultiHeadAttention",
+     "heads = F.scaled_dot_product_attention(q, k, v, dropout_p=p, is_causal=True)",
+     "heads = torch.stack([F.scaled_dot_product_attention(q[:,h], k[:,h], v[:,h], "
+     "dropout_p=p, is_causal=True) for h in range(self.n_head)], 1)",
+     "one head after the other"),
+    ("HeadList", "self.proj(torch.cat([head(x) for head in self.heads], -1))",
+     "sum(head(x) @ part.T for head,part in zip(self.heads, self.proj.weight.chunk("
+     "len(self.heads), 1)))+self.proj.bias",
+     "a sum over the heads in place of concatenation"),
+]]
+
+# %% ../../nbs/toolbox/zoo.ipynb #afd63e29
+RIGHT += [Right("block", *row) for row in [
+    ("layer_norm", "return (x-mean)/(variance+eps).sqrt()*weight + bias",
+     "return F.layer_norm(x, x.shape[-1:], weight, bias, eps)",
+     "PyTorch's own layer norm"),
+    ("layer_norm", "(x-mean).pow(2).mean(-1, keepdim=True)",
+     "x.var(-1, keepdim=True, unbiased=False)", "torch's variance"),
+    ("LayerNorm",
+     "return F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)",
+     "return layer_norm(x, self.weight, self.bias, self.eps)", "the equation"),
+    ("LayerNorm",
+     "return F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)",
+     "return (x-x.mean(-1, keepdim=True))*(x.var(-1, keepdim=True, unbiased=False)"
+     "+self.eps).rsqrt()*self.weight+self.bias", "the equation, with rsqrt"),
+    ("FeedForward", "self.up(x).relu()", "self.up(x).clamp(min=0)",
+     "a clamp in place of ReLU"),
+    ("FeedForward", "self.down(self.up(x).relu())",
+     "self.down(F.relu(F.linear(x, self.up.weight, self.up.bias)))",
+     "products without calling the layer"),
+    ("Block", "x = x + self.attention(self.ln1(x))\n",
+     "gathered = self.attention(self.ln1(x))\n        x = gathered + x\n",
+     "the sum the other way round"),
+]]
+
+# %% ../../nbs/toolbox/zoo.ipynb #c222a940
+RIGHT += [Right("model", *row) for row in [
+    ("GPTLanguageModel", "F.cross_entropy(logits.flatten(0, 1), targets.flatten())",
+     "F.cross_entropy(logits.transpose(1, 2), targets)",
+     "cross-entropy on transposed logits"),
+    ("GPTLanguageModel", "F.cross_entropy(logits.flatten(0, 1), targets.flatten())",
+     "-logits.log_softmax(-1).gather(-1, targets[...,None]).mean()",
+     "log-softmax and gather"),
+    ("GPTLanguageModel", "F.cross_entropy(logits.flatten(0, 1), targets.flatten())",
+     "(logits.logsumexp(-1)-logits.gather(-1, targets[...,None])[...,0]).mean()",
+     "logsumexp minus the target's score"),
+    ("count_parameters", "(V+T)*C + L*(12*C**2 + 10*C) + 2*C + C*V + V",
+     "V*C + T*C + L*(3*C*C + C*C+C + 8*C*C+5*C + 4*C) + 2*C + (C+1)*V",
+     "counted part by part"),
+]]
 
 # %% ../../nbs/toolbox/zoo.ipynb #77047a79
 def kills(
     outcome:Outcome, # of a wrong implementation
 )->list[Failure]: # empty if it survives
     "The tests that failed by their own assertions, or on the wrong code itself."
-    return [failure for failure in outcome.failures if failure.cell in outcome.tests and not failure.error.startswith("NameError")]
+    failures = [f for f in outcome.failures if f.cell in outcome.tests]
+    return [f for f in failures if not f.error.startswith("NameError")]
 
 def passed(
     outcome:Outcome, # of any code
