@@ -28,7 +28,7 @@ def keep_top_k(
     k:int, # how many ids to keep
 )->Tensor: # probabilities, zero for all others, `(…,V)`
     "Keep the `k` most likely ids."
-    order = p.argsort(-1, descending=True, stable=True)
+    order = p.argsort(dim=-1, descending=True, stable=True)
     kept = torch.zeros_like(p).scatter(-1, order[...,:k], 1)*p
     return kept/kept.sum(-1, keepdim=True)
 
@@ -38,7 +38,7 @@ def keep_top_p(
     enough:float, # keep the most likely ids until their sum reaches this
 )->Tensor: # probabilities, zero for all others, `(…,V)`
     "Keep the smallest set of most likely ids that is enough (Holtzman et al. 2020)."
-    ranked,order = p.sort(-1, descending=True, stable=True)
+    ranked,order = p.sort(dim=-1, descending=True, stable=True)
     before = ranked.cumsum(-1)-ranked # the sum of all that are more likely
     keep = before<enough
     keep[...,0] = True # always one, however small `enough` is
@@ -174,7 +174,7 @@ def writing(
 )->Iterator[None]:
     "In this context the model has no dropout and keeps no graph; then it is as before."
     training = [part for part in model.modules() if part.training]
-    model.eval()
+    if training: model.eval()
     try:
         with torch.no_grad(): yield
     finally:
