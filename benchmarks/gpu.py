@@ -14,8 +14,9 @@ import safetensors.torch, torch
 
 from gpt_scratch.model import GPTConfig, GPTLanguageModel, count_flops
 from gpt_scratch.toolbox.checkpoint import load_tokenizer, save_checkpoint
-from gpt_scratch.toolbox.corpus import read_text, tinyshakespeare
-from gpt_scratch.train import Run, pick_device, start_run
+from gpt_scratch.toolbox.corpus import tinyshakespeare
+from gpt_scratch.toolbox.files import read_text
+from gpt_scratch.toolbox.run import Run, pick_device, start_run
 
 RECIPE = dict(max_iters=5000, batch_size=64, learning_rate=1e-3, schedule="cosine", warmup_iters=100, weight_decay=.1, beta2=.99, grad_clip=1., eval_interval=100, dtype="bfloat16")
 PART = 15 * 10**6

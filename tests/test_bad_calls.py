@@ -9,7 +9,8 @@ from gpt_scratch.beyond.scale import train_parallel
 from gpt_scratch.model import GPTConfig
 from gpt_scratch.toolbox.checkpoint import load_checkpoint, prune_checkpoints
 from gpt_scratch.toolbox.log import plot_run, read_history
-from gpt_scratch.train import TrainConfig, estimate_loss, train
+from gpt_scratch.toolbox.run import train
+from gpt_scratch.train import TrainConfig, estimate_loss
 
 TEXT = "To be, or not to be, that is the question:\nWhether 'tis nobler in the mind to suffer\n"*4
 SMALL = dict(preset="tiny", n_layer=1, n_embd=8, n_head=2, block_size=16, max_iters=4, eval_interval=2, device="cpu", progress=False)

@@ -9,7 +9,9 @@ import pytest, safetensors.torch, torch
 from gpt_scratch.model import GPTConfig, GPTLanguageModel
 from gpt_scratch.tokenizer import CharTokenizer
 from gpt_scratch.toolbox import checkpoint
-from gpt_scratch.toolbox.checkpoint import (CARD, CONFIG, MANIFEST, MODEL, STATE, TENSORS, TOKENIZER, CheckpointError, find_checkpoint, _fingerprint,
+from gpt_scratch.toolbox.files import checksum
+from gpt_scratch.toolbox.files import checksum
+from gpt_scratch.toolbox.checkpoint import (CARD, CONFIG, MANIFEST, MODEL, STATE, TENSORS, TOKENIZER, CheckpointError, find_checkpoint,
     latest_checkpoint, load_checkpoint, load_trainer, prune_checkpoints, read_best, remove_leftovers, save_checkpoint, seal, steps, verify_checkpoint, write_best)
 
 KILLS = int(os.environ.get("GPT_SCRATCH_KILLS", 10)) # 100 for the full count
@@ -182,7 +184,7 @@ def reseal(folder, name, content):
     (folder/name).write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
     files = {}
     for path in folder.iterdir():
-        with open(path, "rb") as f: files[path.name] = _fingerprint(f)
+        with open(path, "rb") as f: files[path.name] = checksum(f)
     files.pop(MANIFEST)
     (folder/MANIFEST).write_bytes(seal({"files":files}))
 

@@ -152,9 +152,10 @@ def test_every_option_is_explained(verb, capsys):
 def test_options_are_the_fields_of_the_configs():
     from dataclasses import fields
     from gpt_scratch.model import GPTConfig
-    from gpt_scratch.train import CHOICE, PRESETS, TrainConfig
+    from gpt_scratch.toolbox.run import PRESETS
+    from gpt_scratch.train import TrainConfig
     table = {name: kind.__name__ if isinstance(kind, type) else kind for name,(kind,_) in {**cli.MODEL_OPTIONS, **cli.TRAINING_OPTIONS}.items()}
-    kinds = {f.name: CHOICE.get(f.name, f.type.split("|")[0].strip()) for cls in (GPTConfig, TrainConfig) for f in fields(cls)}
+    kinds = {f.name: f.metadata.get("choices") or f.type.split("|")[0].strip() for cls in (GPTConfig, TrainConfig) for f in fields(cls)}
     kinds.pop("vocab_size")
     assert table == kinds
     assert cli.COMMANDS["train"][1]["preset"][0] == (*PRESETS,)
@@ -162,7 +163,7 @@ def test_options_are_the_fields_of_the_configs():
 
 def test_every_option_arrives(monkeypatch, capsys):
     "Each option of `train` reaches the function of the same name, as the right type, and nothing else does."
-    from gpt_scratch import train as module
+    from gpt_scratch.toolbox import run as module
     got = {}
     class Stop(ValueError): pass
     def train(text, **kwargs):

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from gpt_scratch.toolbox import corpus
-from gpt_scratch.toolbox.corpus import CorpusError, read_text, rebuild_tinyshakespeare, tinyshakespeare
+from gpt_scratch.toolbox.corpus import CorpusError, rebuild_tinyshakespeare, tinyshakespeare
+from gpt_scratch.toolbox.files import FileError, read_text
 
 FAKE = b"First Clerk:\nIs the sum right?\n" * 50
 
@@ -151,13 +152,13 @@ def test_cache_dir(tmp_path, monkeypatch, platform, variable, expected):
     (b"\xed\xa0\x80", "byte 0xed at position 0, line 1")])
 def test_bad_texts(tmp_path, content, message):
     (tmp_path/"text.txt").write_bytes(content)
-    with pytest.raises(CorpusError) as e: read_text(tmp_path/"text.txt")
+    with pytest.raises(FileError) as e: read_text(tmp_path/"text.txt")
     assert str(e.value).startswith(f"{tmp_path/'text.txt'} ") and message in str(e.value) and "\n" not in str(e.value)
 
 
 @pytest.mark.parametrize("name, message", [("no-such.txt", "doesn't exist"), ("", "is a folder"), ("a/b.txt", "doesn't exist"), ("a\0b", "can't be read")])
 def test_bad_paths(tmp_path, name, message):
-    with pytest.raises(CorpusError, match=message): read_text(tmp_path/name)
+    with pytest.raises(FileError, match=message): read_text(tmp_path/name)
 
 
 def test_good_texts(tmp_path):

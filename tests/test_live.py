@@ -1,5 +1,5 @@
 "The GPT in the browser: what nbs/live computes in Chromium, beside what torch computes from the same files."
-import base64, shutil, threading, time
+import base64, re, shutil, signal, subprocess, sys, threading, time
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -10,7 +10,7 @@ from gpt_scratch.beyond.speedrun import Speedrun, SpeedrunConfig
 from gpt_scratch.data import split
 from gpt_scratch.model import GPTConfig, GPTLanguageModel
 from gpt_scratch.toolbox.checkpoint import load_checkpoint, load_tokenizer, save_checkpoint
-from gpt_scratch.toolbox.html import live_file
+from gpt_scratch.toolbox.html import live_file, live_page, stored
 from gpt_scratch.tokenizer import CharTokenizer
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -253,3 +253,229 @@ def test_speed(page, shipped, record_property):
     for part, (ours, theirs) in speeds.items():
         record_property(part, f"{ours:.0f} characters/s, torch {theirs:.0f}")
         assert ours >= 200 or ours >= theirs/5, "slow, and not because the machine is busy"
+
+
+# ---- files that are not what they say -------------------------------------------------------------------------------
+
+SPOIL = """async ([name, spoil]) => {
+    const files = {config: await get(name + "/config.json", "text"), tokenizer: await get(name + "/tokenizer.json", "text"), weights: await get(name + "/model.safetensors", "arrayBuffer")};
+    const header = change => {
+        const bytes = new Uint8Array(files.weights), length = Number(new DataView(files.weights).getBigUint64(0, true));
+        const entries = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + length)));
+        change(entries);
+        const text = new TextEncoder().encode(JSON.stringify(entries)), out = new Uint8Array(8 + text.length + bytes.length - 8 - length);
+        new DataView(out.buffer).setBigUint64(0, BigInt(text.length), true);
+        out.set(text, 8); out.set(bytes.subarray(8 + length), 8 + text.length);
+        files.weights = out.buffer;
+    };
+    const json = (part, change) => { const data = JSON.parse(files[part]); change(data); files[part] = JSON.stringify(data); };
+    await eval(spoil)(files, header, json);
+    const start = performance.now();
+    try { readCheckpoint(files); } catch (error) { return [error.constructor.name, error.message, performance.now() - start]; }
+}"""
+HOSTILE = {
+    "header of 2^60 bytes": ("(f) => new DataView(f.weights).setBigUint64(0, 2n**60n, true)", "can't hold a header"),
+    "empty file": ("(f) => { f.weights = new ArrayBuffer(0); }", "can't hold a header"),
+    "cut off": ("(f) => { f.weights = f.weights.slice(0, -100); }", "should have"),
+    "header no JSON": ("(f) => new Uint8Array(f.weights).fill(120, 8, 20)", "isn't JSON"),
+    "no entry": ("(f, header) => header(h => { h['ln_f.bias'] = null; })", "has the type"),
+    "unknown type": ("(f, header) => header(h => { h['ln_f.bias'].dtype = 'constructor'; })", "this page reads"),
+    "wrong shape": ("(f, header) => header(h => { h['ln_f.bias'].shape = [3, 4]; })", "config.json asks for (12)"),
+    "enormous shape": ("(f, header) => header(h => { h['ln_f.bias'].shape = [2**31, 2**22]; })", "should have"),
+    "negative offset": ("(f, header) => header(h => { h['ln_f.bias'].data_offsets = [-48, 0]; })", "makes no sense"),
+    "shared bytes": ("(f, header) => header(h => { for (let i = 0; i < 1000; i++) h['x' + i] = h['ln_f.bias']; })", "should have"),
+    "missing tensor": ("(f, header) => header(h => { delete h['ln_f.bias']; })", "has no tensor ln_f.bias"),
+    "unknown tensor": ("(f, header) => header(h => { h.more = {dtype: 'F32', shape: [0], data_offsets: [0, 0]}; })", 'unknown tensor "more"'),
+    "NaN": ("(f) => new Float32Array(f.weights, f.weights.byteLength - 4).fill(NaN)", "aren't finite"),
+    "infinity": ("(f) => new Float32Array(f.weights, f.weights.byteLength - 4).fill(Infinity)", "aren't finite"),
+    "int8 without scale": ("(f, header) => header(h => { const e = h['lm_head.weight']; e.dtype = 'I8'; e.data_offsets[1] = e.data_offsets[0] + 36; })", "no scale"),
+    "config no JSON": ("(f) => { f.config = '<script>'; }", "config.json isn't JSON"),
+    "config a list": ("(f) => { f.config = '[]'; }", "should hold an object"),
+    "other variant": ("(f, _, json) => json('config', c => { c.variant = 'gpt2'; })", '"gpt2"'),
+    "newer format": ("(f, _, json) => json('config', c => { c.format = 2; })", "format 2"),
+    "layers beyond the file": ("(f, _, json) => json('config', c => { c.n_layer = 1000; })", "has no tensor blocks.2"),
+    "too many layers": ("(f, _, json) => json('config', c => { c.n_layer = 1e9; })", "n_layer is 1000000000"),
+    "context beyond the file": ("(f, _, json) => json('config', c => { c.block_size = 1e6; })", "embedding.position.weight"),
+    "half a head": ("(f, _, json) => json('config', c => { c.n_head = 5; })", "not a multiple"),
+    "unknown field": ("(f, _, json) => json('config', c => { c.rotary = true; })", '"rotary"'),
+    "field of another type": ("(f, _, json) => json('config', c => { c.n_embd = '12'; })", 'n_embd is "12"'),
+    "other tokenizer": ("(f, _, json) => json('tokenizer', t => { t.type = 'wordpiece'; })", '"wordpiece"'),
+    "script as a symbol": ("(f, _, json) => json('tokenizer', t => { t.symbols[0] = '<script>window.hacked = 1</script>'; })", "single characters"),
+    "symbols twice": ("(f, _, json) => json('tokenizer', t => { t.symbols[1] = t.symbols[0]; })", "sorted order"),
+    "no symbols": ("(f, _, json) => json('tokenizer', t => { t.symbols = null; })", "single characters"),
+    "too few symbols": ("(f, _, json) => json('tokenizer', t => { t.symbols.pop(); })", "2 symbols, config.json says 3"),
+    "byte pairs without bytes": ("(f) => { f.tokenizer = JSON.stringify({type: 'bpe', tokens: ['a', 'b', 'c'], special: []}); }", "a byte has no token"),
+}
+
+
+@pytest.mark.parametrize("spoil,reason", HOSTILE.values(), ids=HOSTILE)
+def test_hostile_files(page, folder, spoil, reason):
+    "One line says what is wrong, at once, and nothing is computed."
+    name = put(folder, "small", random_model(GPTConfig(vocab_size=3, block_size=8, n_embd=12, n_head=3, n_layer=2)), some_characters(3))
+    kind, message, milliseconds = page.evaluate(SPOIL, [name, spoil])
+    assert kind == "Error" and reason in message and "\n" not in message and len(message) < 200 and milliseconds < 2000
+
+
+# ---- the page that carries a model ----------------------------------------------------------------------------------
+
+@pytest.fixture
+def open_page(chromium):
+    "Open a page as a double click does; at the end, nothing was asked for beyond it and no error was reported."
+    contexts, complaints = [], []
+
+    def visit(address, theme="light", width=1280, complain=True):
+        context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=theme)
+        contexts.append(context)
+        tab = context.new_page()
+        if complain:
+            tab.on("console", lambda message: message.type in ("error", "warning") and complaints.append(message.text))
+            tab.on("pageerror", lambda error: complaints.append(str(error)))
+        tab.on("request", lambda request: request.url == address or request.url.startswith(("data:", "blob:")) or complaints.append(request.url))
+        tab.goto(address)
+        return tab
+
+    yield visit
+    for context in contexts: context.close()
+    assert complaints == []
+
+
+@pytest.fixture(scope="module")
+def shipped_page(folder):
+    (folder/"mine.html").write_text(live_page("shakespeare-char"), encoding="utf-8")
+    return (folder/"mine.html").as_uri()
+
+
+def ready(tab): tab.locator(".live-heads canvas").first.wait_for(timeout=60_000)
+
+
+@pytest.mark.parametrize("theme,width", [("light", 1280), ("dark", 1280), ("light", 390), ("dark", 390)])
+def test_page(open_page, shipped_page, theme, width):
+    "It writes by keyboard alone; nothing scrolls sideways, the theme is the system's, and axe finds nothing."
+    axe = pytest.importorskip("axe_playwright_python", reason="this test needs: pip install axe-playwright-python")
+    tab = open_page(shipped_page, theme, width)
+    ready(tab)
+    assert "2,715,713 parameters" in tab.locator(".live-status").inner_text()
+    text = tab.get_by_label("The text")
+    text.focus()
+    tab.keyboard.press("Control+End")
+    tab.keyboard.type("Good morrow, ")
+    tab.get_by_label("Length").fill("40")
+    text.focus()
+    tab.keyboard.press("Control+Enter")
+    tab.get_by_text(re.compile("^40 characters in")).wait_for(timeout=60_000)
+    assert text.input_value().startswith("ROMEO:\nGood morrow, ") and len(text.input_value()) == 60
+    tab.keyboard.press("Tab")
+    tab.keyboard.press("Tab")
+    tab.keyboard.press("Enter") # "Take back"
+    assert text.input_value() == "ROMEO:\nGood morrow, "
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    red = int(re.findall(r"\d+", tab.evaluate("getComputedStyle(document.body).backgroundColor"))[0])
+    assert red > 200 if theme == "light" else red < 60
+    found = tab.evaluate((Path(axe.__file__).parent/"axe.min.js").read_text(encoding="utf-8") + "; axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa']})")
+    assert [f"{v['id']}: {v['nodes'][0]['html'][:120]} {v['nodes'][0]['failureSummary']}" for v in found["violations"]] == []
+
+
+def test_page_attention(open_page, shipped_page):
+    "Arrow keys choose a token and a head; what is told is what torch computes from the rounded weights."
+    tab = open_page(shipped_page)
+    ready(tab)
+    tab.get_by_label("The text").fill("ROMEO:\nWhat light")
+    letters, small, told = tab.locator(".live-tokens button"), tab.locator(".live-heads button"), tab.locator(".live-told")
+    tab.wait_for_function("() => document.querySelectorAll('.live-tokens button').length == 17")
+    letters.nth(16).focus()
+    tab.keyboard.press("ArrowLeft")
+    assert "“h” at 15 looks at" in told.inner_text()
+    small.nth(0).focus()
+    for _ in range(2): tab.keyboard.press("ArrowDown")
+    tab.keyboard.press("ArrowRight")
+    assert told.inner_text().startswith("Layer 2, head 1: ")
+    model, tokenizer = load_checkpoint("shakespeare-char")
+    _, _, maps = look(stored(model, "int8"), torch.tensor([tokenizer.encode("ROMEO:\nWhat light")]))
+    row = maps[2,1,15]
+    assert f"at {row.argmax()} ({100*row.max():.0f} %)" in told.inner_text()
+
+
+def test_page_stays_awake(open_page, shipped_page):
+    "While the model writes, the page answers, and the button stops it."
+    tab = open_page(shipped_page)
+    ready(tab)
+    tab.get_by_label("Length").fill("20000")
+    tab.get_by_role("button", name="Write").click()
+    longest = tab.evaluate("""() => new Promise(done => {
+        let last = performance.now(), longest = 0, left = 40;
+        const tick = () => { const now = performance.now(); longest = Math.max(longest, now - last); last = now; if (left--) setTimeout(tick, 20); else done(longest); };
+        tick();
+    })""")
+    assert longest < 1000 # one pass over half a context takes the thread longer than this on a busy machine
+    tab.get_by_role("button", name="Stop").click()
+    tab.get_by_text(re.compile("^[0-9]+ characters in")).wait_for(timeout=60_000)
+    assert tab.get_by_role("button", name="Write").is_enabled()
+
+
+def test_same_seed_on_the_page(open_page, shipped_page):
+    tab, texts = open_page(shipped_page), []
+    ready(tab)
+    tab.get_by_label("Length").fill("30")
+    tab.get_by_label("Seed").fill("5")
+    for _ in range(2):
+        tab.get_by_label("The text").fill("ROMEO:\né")
+        tab.get_by_role("button", name="Write").click()
+        tab.get_by_role("button", name="Write").wait_for(timeout=60_000)
+        assert re.match("30 characters in.*Left out.*: é", tab.locator(".live-status").inner_text())
+        texts.append(tab.get_by_label("The text").input_value())
+    assert texts[0] == texts[1]
+
+
+def test_nothing_in_a_file_becomes_markup(open_page, tmp_path):
+    "A folder's name, a model card, tokens and special tokens that hold HTML are shown as text."
+    from gpt_scratch.beyond.bytepairs import BPETokenizer
+    bad = "</script><img src=x onerror=window.hacked=1><script>window.hacked=1</script>{{files}}"
+    tokenizer = BPETokenizer([*(bytes([i]) for i in range(256)), bad.encode(), b"<b>"], special=[bad, "<!--<script>"])
+    model = random_model(GPTConfig(vocab_size=tokenizer.vocab_size, block_size=16, n_embd=8, n_head=2, n_layer=1))
+    with torch.no_grad(): model.lm_head.bias[256:] += 20
+    folder = save_checkpoint(tmp_path/"<b>bold<script>", model, tokenizer, card=bad)
+    (tmp_path/"page.html").write_text(live_page(folder), encoding="utf-8")
+    tab = open_page((tmp_path/"page.html").as_uri())
+    ready(tab)
+    tab.get_by_label("Length").fill("9")
+    tab.get_by_role("button", name="Write").click()
+    tab.get_by_text(re.compile("^9 tokens in")).wait_for(timeout=60_000)
+    assert "onerror" in tab.get_by_label("The text").input_value() and "onerror" in tab.locator(".live-next").inner_text()
+    assert "onerror" in tab.locator("details pre").text_content() and tab.locator("h1").inner_text() == "<b>bold<script>"
+    assert tab.evaluate("window.hacked") is None and tab.locator("img, b > b, main script").count() == 0
+
+
+@pytest.mark.parametrize("wrong,reason", [("weights", "model.safetensors isn't whole"), ("config", "config.json isn't JSON")])
+def test_page_of_broken_files(open_page, shipped_page, tmp_path, wrong, reason):
+    "A page whose files are damaged says so and offers nothing."
+    text = Path(shipped_page.removeprefix("file://")).read_text(encoding="utf-8")
+    (tmp_path/"page.html").write_text(re.sub(rf'"{wrong}": "(?:\\.|[^"\\])*"', f'"{wrong}": "AAAA"', text, count=1), encoding="utf-8")
+    tab = open_page((tmp_path/"page.html").as_uri())
+    tab.get_by_text(f"Not loaded: {reason}").wait_for(timeout=60_000)
+    assert tab.get_by_role("button", name="Write").is_disabled()
+
+
+def test_without_javascript(chromium, shipped_page):
+    context = chromium.new_context(java_script_enabled=False)
+    tab = context.new_page()
+    tab.goto(shipped_page)
+    assert "JavaScript, which is switched off" in tab.locator("main").inner_text()
+    context.close()
+
+
+def test_play(open_page):
+    "The command prints an address, and the page is there."
+    command = subprocess.Popen([sys.executable, "-c", "import sys; from gpt_scratch.toolbox.cli import main; sys.exit(main())", "play", "shakespeare-char", "--no-browser"],
+        stdout=subprocess.PIPE, text=True)
+    try:
+        tab = open_page(re.search(r"http://127\.0\.0\.1:\d+/", command.stdout.readline())[0])
+        ready(tab)
+        command.send_signal(signal.SIGINT)
+        assert command.wait(30) == 0
+    finally: command.kill()
+
+
+def test_other_variants_are_refused(tmp_path):
+    from gpt_scratch.beyond.gpt2 import GPT2, GPT2Config
+    config = GPT2Config(vocab_size=3, block_size=8, n_embd=8, n_head=2, n_layer=1)
+    with pytest.raises(ValueError, match="gpt2"): live_page(save_checkpoint(tmp_path/"other", GPT2(config), some_characters(3)))

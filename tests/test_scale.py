@@ -13,7 +13,8 @@ from gpt_scratch.model import GPTConfig, GPTLanguageModel
 from gpt_scratch.tokenizer import CharTokenizer
 from gpt_scratch.toolbox.checkpoint import latest_checkpoint, load_trainer, steps, verify_checkpoint
 from gpt_scratch.toolbox.log import read_history
-from gpt_scratch.train import Run, TrainConfig, train
+from gpt_scratch.toolbox.run import Run, train
+from gpt_scratch.train import TrainConfig
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs signals")
 TEXT = "".join(f"{a} met {b} in the {c}.\n" for a in ("Hal", "Lear", "Viola", "Iago") for b in ("Puck", "Ariel", "Falstaff") for c in ("wood", "tavern", "storm", "garden"))

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest, safetensors.torch, torch
 from torch import nn
 
-from gpt_scratch import train as module
 from gpt_scratch.data import get_batch
 from gpt_scratch.model import GPTLanguageModel
 from gpt_scratch.toolbox.checkpoint import CheckpointError, STATE, TENSORS, latest_checkpoint, load_trainer, steps, verify_checkpoint
-from gpt_scratch.toolbox.faults import NotFinite, OutOfMemory, Stopped
+from gpt_scratch.toolbox.faults import OutOfMemory, Stopped
 from gpt_scratch.toolbox.log import Logger, plot_run, read_history
-from gpt_scratch.train import Run, pick_device, resume_run, train
+from gpt_scratch.toolbox import run as module
+from gpt_scratch.toolbox.run import pick_device, resume_run, train
+from gpt_scratch.train import NotFinite, check_finite
 from test_checkpoint import reseal
 
 KILLS = int(os.environ.get("GPT_SCRATCH_KILLS", 6)) # 100 for the full count
@@ -288,7 +289,7 @@ def test_killed_at_any_moment(straight, tmp_path):
 
 def spoil_weight(run): run.model.ln_f.weight.data[3] = math.nan
 def spoil_gradient(run): run.model.lm_head.weight.register_hook(lambda g: g*math.inf)
-def spoil_examination(run): run.evaluate = lambda: module.check_finite(training_loss=math.nan, validation_loss=2.)
+def spoil_examination(run): run.evaluate = lambda: check_finite(training_loss=math.nan, validation_loss=2.)
 
 
 @pytest.mark.parametrize("spoil,step,words", [(spoil_weight, 7, "after step 7 the loss is nan and gradient is nan"), (spoil_gradient, 7, "after step 7 the gradient is (inf|nan)"),

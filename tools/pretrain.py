@@ -12,7 +12,8 @@ import gpt_scratch.generate
 from gpt_scratch.model import count_parameters
 from gpt_scratch.toolbox.checkpoint import load_checkpoint, save_checkpoint
 from gpt_scratch.toolbox.corpus import tinyshakespeare
-from gpt_scratch.train import estimate_loss, ngram_losses, train
+from gpt_scratch.toolbox.run import train
+from gpt_scratch.train import estimate_loss, ngram_losses
 
 NAME = "shakespeare-char"
 RECIPE = dict(block_size=128, n_embd=192, n_head=6, n_layer=6, dropout=0.1, max_iters=8000, batch_size=32, learning_rate=1e-3,
@@ -58,7 +59,7 @@ A character-level GPT of {count_parameters(model.config):,} parameters that writ
 
 For comparison, models that only count, on the same validation text: {landmarks}.
 
-Trained on the first 90 % of tinyshakespeare by `tools/pretrain.py`, which is chapter 06's `train` with a recorder, in bfloat16 on one core of {platform.machine()} ({losses['hours']:.1f} hours, torch {torch.__version__.split('+')[0]}). These are the weights of step {losses['step']:,}, the best of the evaluations every 500 steps. The curve and what the model looked like along the way are in `{NAME}-record`; the page *How the model grew up* draws them.
+Trained on the first 90 % of tinyshakespeare by `tools/pretrain.py`, which is `train` of the toolbox with a recorder, in bfloat16 on one core of {platform.machine()} ({losses['hours']:.1f} hours, torch {torch.__version__.split('+')[0]}). These are the weights of step {losses['step']:,}, the best of the evaluations every 500 steps. The curve and what the model looked like along the way are in `{NAME}-record`; the page *How the model grew up* draws them.
 
 | setting | value |
 |---|---|

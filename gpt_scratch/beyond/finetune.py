@@ -12,7 +12,9 @@ import torch
 from ..tokenizer import CharTokenizer,UnknownCharacter
 from ..toolbox.checkpoint import load_checkpoint
 from ..toolbox.log import Logger
-from ..train import Run,TrainConfig,check_length,check_sizes,claim_folder,load_text,make_configs,pick_device
+from ..toolbox.files import prepare
+from ..toolbox.run import Run,check_length,check_sizes,claim_folder,make_configs,pick_device
+from ..train import TrainConfig
 
 # %% auto #0
 __all__ = ['GENTLE', 'check_vocabulary', 'finetune', 'new_ids']
@@ -63,5 +65,5 @@ def new_ids(
     errors:str, # "strict" or "skip"
 )->torch.Tensor: # the ids, `(N,)`
     "The ids of a new text in an old vocabulary."
-    try: return load_text(text, tokenizer, errors=errors)[1]
+    try: return prepare(text, tokenizer, errors=errors)[1]
     except UnknownCharacter: check_vocabulary(text if isinstance(text, str) else text.read_text(encoding="utf-8-sig"), tokenizer)

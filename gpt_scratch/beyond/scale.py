@@ -4,7 +4,7 @@
 
 # %% ../../nbs/beyond/scale.ipynb #584aec7b
 from __future__ import annotations
-import contextlib,os,signal,time
+import contextlib,os,signal
 from collections.abc import Callable
 from pathlib import Path
 import torch
@@ -12,12 +12,12 @@ import torch.distributed as dist
 from fastcore.basics import patch
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
-from ..data import get_batch
 from ..model import GPTConfig,count_flops,count_parameters
-from ..toolbox.corpus import read_text
+from ..toolbox.files import read_text
 from ..toolbox.faults import Stopped,Stopper
 from ..toolbox.log import Logger
-from ..train import Run,learning_rate_at,pick_device,resume_run,start_run,train_step
+from ..toolbox.run import Run,pick_device,resume_run,start_run
+from ..train import train_step
 
 # %% auto #0
 __all__ = ['share', 'ParallelRun', 'train_parallel', 'explained_loss', 'step_seconds']
@@ -52,15 +52,17 @@ class ParallelRun(Run):
         if self.rank: self.loggers = []
         if self.rank: torch.manual_seed(config.seed+self.rank)
 
-    def advance(self):
-        "Take one step together and log the mean loss."
-        c,start,device,shared = self.config,time.perf_counter(),self.model.lm_head.weight.device,(self.config.batch_size, self.rank, self.processes)
-        rate = learning_rate_at(self.step, c)
-        for group in self.optimizer.param_groups: group["lr"] = rate
-        x,y = (t.to(device) for t in get_batch(self.train_ids, self.step, c.batch_size*c.gradient_accumulation_steps, self.model.config.block_size, c.seed))
-        loss,norm = train_step(self.parallel, self.optimizer, list(zip(share(x, *shared), share(y, *shared))), c.grad_clip, c.dtype)
-        self.step += 1
-        self.log(step=self.step, loss=self.agree(loss)/self.processes, learning_rate=rate, grad_norm=norm, seconds=round(time.perf_counter()-start, 4))
+    def batches(self)->list[tuple[Tensor,Tensor]]: # inputs and targets, `(B,T)` each
+        "This process's share of the windows of the next step."
+        whole = map(torch.cat, zip(*super().batches()))
+        shares = [share(t, self.config.batch_size, self.rank, self.processes) for t in whole]
+        return list(zip(*shares))
+
+    def learn(self)->tuple[float,float]: # the mean loss, and the length of the gradient
+        "Take one step together."
+        c = self.config
+        loss,norm = train_step(self.parallel, self.optimizer, self.batches(), c.grad_clip, c.dtype)
+        return self.agree(loss)/self.processes,norm
 
 # %% ../../nbs/beyond/scale.ipynb #866c96a5
 @patch

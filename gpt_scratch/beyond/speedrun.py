@@ -16,7 +16,8 @@ from .gpt2 import TiedHead
 from ..block import Block,FeedForward
 from ..embedding import Embedding
 from ..model import GPTConfig,GPTLanguageModel,init_weights
-from ..train import CAREFUL,Run,TrainConfig,estimate_loss
+from ..toolbox.run import CAREFUL
+from ..train import TrainConfig,Trainer,estimate_loss
 
 # %% auto #0
 __all__ = ['BiaslessAttention', 'BiaslessFeedForward', 'quiet_writers', 'recipe', 'race', 'ngram_rows', 'NgramEmbedding',
@@ -73,12 +74,12 @@ def race(
     make:Callable, # makes the model
     ids:Tensor, # the text, `(N,)`
     seed:int=1, # of weights and batches
-    kind:type=Run, # the class of the run
+    kind:type=Trainer, # the class of the trainer
     **settings, # fields of TrainConfig
 )->tuple[float,float]: # nats per token on the whole validation part, and the seconds of all steps
     "Train a new model against the clock."
     torch.manual_seed(seed)
-    run = kind(make(), None, ids, TrainConfig(**CAREFUL|settings, seed=seed))
+    run = kind(make(), ids, TrainConfig(**CAREFUL|settings, seed=seed))
     run.model.train()
     while run.step<run.config.max_iters: run.advance()
     return estimate_loss(run.model, run.val_ids),sum(row["seconds"] for row in run.history)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 import ast,json,linecache,re
 from pathlib import Path
-from .corpus import read_text
+from .files import read_text
 from .slicer import Change,Outcome,chapter_files,definitions
 from .slicer import read_cells,run_chapter
 from .zoo import ZOO,Wrong,as_change

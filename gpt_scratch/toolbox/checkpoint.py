@@ -4,14 +4,12 @@
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #249fac2e
 from __future__ import annotations
-import errno,hashlib,io,json,os,re,shutil,warnings
-from contextlib import contextmanager,suppress
+import hashlib,io,json,os,re,warnings
+from contextlib import contextmanager
 from dataclasses import asdict,fields
 from importlib import import_module,resources
 from itertools import islice
 from pathlib import Path
-from secrets import token_hex
-from typing import BinaryIO
 import safetensors.torch,torch
 from safetensors import safe_open
 from torch import Tensor
@@ -19,16 +17,17 @@ from torch.overrides import TorchFunctionMode
 import gpt_scratch.generate # gives the models that we load their `generate`
 from ..model import GPTConfig,GPTLanguageModel
 from ..tokenizer import CharTokenizer
+from .files import FileError,checksum,remove,sync_folder,whole,write_file,write_synced
 
 # %% auto #0
 __all__ = ['RESTORE', 'FORMAT', 'CONFIG', 'MODEL', 'TOKENIZER', 'STATE', 'TENSORS', 'CARD', 'MANIFEST', 'READERS', 'VARIANTS',
-           'CheckpointError', 'seal', 'reading', 'unseal', 'write_file', 'read_symbols', 'read_bytepairs',
-           'load_tokenizer', 'classes_of', 'blueprint', 'save_checkpoint', 'read_config', 'verify_checkpoint',
-           'load_trainer', 'steps', 'latest_checkpoint', 'write_best', 'read_best', 'prune_checkpoints',
-           'remove_leftovers', 'shipped_models', 'best_checkpoint', 'find_checkpoint', 'load_checkpoint']
+           'CheckpointError', 'seal', 'reading', 'unseal', 'read_symbols', 'read_bytepairs', 'load_tokenizer',
+           'classes_of', 'blueprint', 'save_checkpoint', 'read_config', 'verify_checkpoint', 'load_trainer', 'steps',
+           'latest_checkpoint', 'write_best', 'read_best', 'prune_checkpoints', 'remove_leftovers', 'shipped_models',
+           'best_checkpoint', 'find_checkpoint', 'load_checkpoint']
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #77c6dc0c
-class CheckpointError(ValueError):
+class CheckpointError(FileError):
     "A checkpoint that can't be found, trusted or written; the message names the file and what to do."
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #b439893c
@@ -72,79 +71,6 @@ def unseal(
         if not (isinstance(data, dict) and data.pop("sha256", None) and seal(data) == raw):
             raise CheckpointError(f"{path} is damaged (it doesn't match its own sha256): {RESTORE}")
         return data
-
-# %% ../../nbs/toolbox/checkpoint.ipynb #1c381c9b
-def _write_synced(
-    path:Path, # the file
-    data:bytes, # its whole content
-):
-    "Write a file and wait until the disk has it."
-    with open(path, "wb") as f:
-        f.write(data)
-        f.flush()
-        os.fsync(f.fileno())
-
-# %% ../../nbs/toolbox/checkpoint.ipynb #536b9828
-def _sync_folder(
-    folder:Path, # the folder whose entries must last
-):
-    "Wait until the disk has the names in a folder, where the system can do that."
-    if os.name == "nt": return
-    handle = os.open(folder, os.O_RDONLY)
-    try: os.fsync(handle)
-    except OSError as e:
-        if e.errno not in (errno.EINVAL, errno.ENOTSUP): raise
-    finally: os.close(handle)
-
-# %% ../../nbs/toolbox/checkpoint.ipynb #5c199ffc
-def _not_written(
-    error:OSError, # what the system said
-    path:Path, # what was to be written
-    needed:int, # its size in bytes
-)->CheckpointError: # the same as a sentence
-    "Explain why `path` couldn't be written."
-    reason,remedy = error.strerror or str(error),"choose a place that can be written to"
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        free = shutil.disk_usage(next(p for p in path.absolute().parents if p.exists())).free
-        reason,remedy = f"{reason}; needed: {needed:,} bytes, free: {free:,}","make room and save again"
-    return CheckpointError(f"{path} can't be written ({reason}) and nothing was changed: {remedy}")
-
-# %% ../../nbs/toolbox/checkpoint.ipynb #310e29bf
-def _remove(
-    path:Path, # a file, a link or a folder
-):
-    "Delete `path`, as far as the system lets us."
-    if path.is_dir() and not path.is_symlink(): shutil.rmtree(path, ignore_errors=True)
-    else:
-        with suppress(OSError): path.unlink()
-
-# %% ../../nbs/toolbox/checkpoint.ipynb #be2ca764
-@contextmanager
-def _whole(
-    path:str|Path, # the file or folder to make
-    needed:int=0, # its size in bytes, for the message when the disk is full
-):
-    "Yield a temporary name; what is written there becomes `path` when all went well, and vanishes otherwise."
-    path = Path(path)
-    temporary = path.with_name(f".tmp-{os.getpid()}-{token_hex(4)}-{path.name}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        os.replace(temporary, path)
-    except BaseException as e:
-        _remove(temporary)
-        if isinstance(e, OSError): raise _not_written(e, path, needed) from e
-        raise
-    with suppress(OSError): _sync_folder(path.parent)
-
-# %% ../../nbs/toolbox/checkpoint.ipynb #e68dc651
-def write_file(
-    path:str|Path, # the file to make or to replace
-    data:str|bytes, # its whole content, text as UTF-8
-):
-    "Write one file so that a reader sees the old content or the new, never a part."
-    data = data.encode() if isinstance(data, str) else data
-    with _whole(path, len(data)) as temporary: _write_synced(temporary, data)
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #eabddaf1
 FORMAT = 1 # written into config.json; a reader refuses what is newer than itself
@@ -232,17 +158,6 @@ def _to_bytes(
     try: return safetensors.torch.save({k:v.detach().to("cpu", dtype or v.dtype).contiguous() for k,v in tensors.items()})
     except Exception as e: raise CheckpointError(f"these tensors can't be saved ({' '.join(str(e).split())}): give each its own memory") from e
 
-# %% ../../nbs/toolbox/checkpoint.ipynb #ab490f64
-def _fingerprint(
-    file:BinaryIO, # an open file
-)->dict: # its size and hash
-    "What the manifest says about one file."
-    digest,size = hashlib.sha256(),0
-    while chunk := file.read(1 << 20):
-        digest.update(chunk)
-        size += len(chunk)
-    return {"bytes":size, "sha256":digest.hexdigest()}
-
 # %% ../../nbs/toolbox/checkpoint.ipynb #c4289c07
 def _pack(
     model:GPTLanguageModel, # the model
@@ -270,13 +185,13 @@ def save_checkpoint(
     if os.path.lexists(folder): raise CheckpointError(f"{folder} exists and a checkpoint is never overwritten: choose another name")
     _check_savable(model, tokenizer)
     files = _pack(model, trainer, card, dtype)
-    with _whole(folder, sum(map(len, files.values()))) as temporary:
+    with whole(folder, sum(map(len, files.values())), CheckpointError) as temporary:
         temporary.mkdir()
         tokenizer.save(temporary/TOKENIZER)
         files[TOKENIZER] = (temporary/TOKENIZER).read_bytes()
-        files[MANIFEST] = seal({"files":{k:_fingerprint(io.BytesIO(v)) for k,v in files.items()}})
-        for name,data in files.items(): _write_synced(temporary/name, data)
-        _sync_folder(temporary)
+        files[MANIFEST] = seal({"files":{k:checksum(io.BytesIO(v)) for k,v in files.items()}})
+        for name,data in files.items(): write_synced(temporary/name, data)
+        sync_folder(temporary)
     return folder
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #5844baee
@@ -370,7 +285,7 @@ def verify_checkpoint(
     "Check every byte and every size, and load no weight."
     folder = Path(folder)
     for name,entry in _read_manifest(folder).items():
-        with reading(folder/name), open(folder/name, "rb") as f: found = _fingerprint(f)
+        with reading(folder/name), open(folder/name, "rb") as f: found = checksum(f)
         if found != entry: raise CheckpointError(f"{folder/name} is damaged (it isn't what the manifest says): {RESTORE}")
     config = read_config(folder)
     _check_header(config, folder/MODEL)
@@ -439,7 +354,7 @@ def write_best(
     val_loss:float, # and that one's validation loss
 ):
     "Note the best checkpoint of a run."
-    write_file(Path(run)/"best.json", seal({"checkpoint":checkpoint, "val_loss":val_loss}))
+    write_file(Path(run)/"best.json", seal({"checkpoint":checkpoint, "val_loss":val_loss}), CheckpointError)
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #4e72270d
 def read_best(
@@ -466,7 +381,7 @@ def prune_checkpoints(
     try: best = (read_best(run) or {}).get("checkpoint")
     except CheckpointError as e: return warnings.warn(f"no checkpoint was deleted: {e}", stacklevel=2) or []
     old = [p for p in every[:every.index(kept[-1])] if p.name != best]
-    for p in old: _remove(p.rename(p.with_name(f".tmp-{os.getpid()}-{p.name}")))
+    for p in old: remove(p.rename(p.with_name(f".tmp-{os.getpid()}-{p.name}")))
     return old
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #f89f7e38
@@ -487,7 +402,7 @@ def remove_leftovers(
     "Delete what killed processes left behind; call it when a run starts."
     owner = lambda path: re.match(r"\.tmp-([1-9][0-9]{0,8})-", path.name)
     left = [p for p in Path(folder).glob(".tmp-*") if not (owner(p) and _is_running(int(owner(p)[1])))]
-    for p in left: _remove(p)
+    for p in left: remove(p)
     return left
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #c5e90bd4

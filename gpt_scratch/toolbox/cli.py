@@ -4,16 +4,17 @@
 
 # %% ../../nbs/toolbox/cli.ipynb #946967dd
 from __future__ import annotations
-import argparse,difflib,os,shlex,sys,warnings
+import argparse,ast,difflib,os,shlex,sys,warnings
 from argparse import Namespace
 from collections.abc import Callable
 from contextlib import contextmanager
+from importlib.resources import files
 from pathlib import Path
 from .. import __version__
 
 # %% auto #0
-__all__ = ['COMMANDS', 'MODEL_OPTIONS', 'TRAINING_OPTIONS', 'MODEL', 'LOADING', 'command', 'UsageError', 'main', 'train',
-           'generate', 'evaluate', 'finetune', 'info', 'import_', 'check']
+__all__ = ['COMMANDS', 'MODEL_OPTIONS', 'TRAINING_OPTIONS', 'MODEL', 'LOADING', 'RUN', 'command', 'UsageError', 'main',
+           'fields_of', 'train', 'generate', 'evaluate', 'finetune', 'info', 'import_', 'export', 'play', 'check']
 
 # %% ../../nbs/toolbox/cli.ipynb #4a865eba
 COMMANDS = {} # name: (function, table of options)
@@ -52,6 +53,7 @@ def _build_parser()->_Parser: # knows every verb in `COMMANDS`
         for option,(kind,text,*default) in options.items():
             limits = dict(choices=kind) if isinstance(kind, tuple) else dict(type=kind, metavar={int:"N", float:"X"}.get(kind))
             if option.isupper(): verb.add_argument(option, help=text, type=kind)
+            elif kind is bool: verb.add_argument(f"--{option}", help=text, action="store_true")
             else: verb.add_argument(f"--{option}", help=text + "".join(f" (default {d})" for d in default), default=(default or [None])[0], **limits)
     return parser
 
@@ -100,34 +102,35 @@ def main(
     _say("error", message)
     return code
 
+# %% ../../nbs/toolbox/cli.ipynb #2594faf3
+def _range(
+    low:float, # the least allowed number
+    high:float|None=None, # the largest, if there is a limit
+)->str: # a few words
+    "A range as a help text has it."
+    return f"at least {low}" if high is None else f"{low:g} to {high:g}"
+
 # %% ../../nbs/toolbox/cli.ipynb #1badec75
-MODEL_OPTIONS = dict(
-    block_size=(int, "how many characters the model sees at once; at least 1"),
-    n_embd=(int, "width of the model; a multiple of n_head"),
-    n_head=(int, "attention heads in a block; at least 1"),
-    n_layer=(int, "number of blocks; at least 1"),
-    dropout=(float, "share that training sets to zero; 0 or more, below 1"),
-)
+def fields_of(
+    module:str, # a file of the package
+    name:str, # a dataclass in it
+)->dict[str,tuple]: # name: (type or allowed words, help)
+    "The fields of a dataclass as options, from its source; nothing is imported."
+    source = files("gpt_scratch").joinpath(module).read_text(encoding="utf-8")
+    body = next(n for n in ast.parse(source).body if isinstance(n, ast.ClassDef) and n.name==name).body
+    options = {}
+    for field in body:
+        if not isinstance(field, ast.AnnAssign): continue
+        kind = {"int":int, "float":float}.get(ast.unparse(field.annotation).split("|")[0].strip(), str)
+        values,limits = getattr(field.value, "args", []),getattr(field.value, "keywords", [])
+        comment = source.splitlines()[field.end_lineno-1].partition(" # ")[2].replace("`", "")
+        if len(values)>1: comment += f" ({_range(*map(ast.literal_eval, values[1:]))})"
+        options[field.target.id] = (ast.literal_eval(limits[0].value) if limits else kind, comment)
+    return options
 
 # %% ../../nbs/toolbox/cli.ipynb #83f71657
-TRAINING_OPTIONS = dict(
-    max_iters=(int, "optimizer steps; at least 1"),
-    batch_size=(int, "windows of text in a batch; at least 1"),
-    gradient_accumulation_steps=(int, "batches in a step; at least 1"),
-    learning_rate=(float, "the peak rate; above 0"),
-    schedule=(("constant", "cosine"), "the rate after the warmup"),
-    warmup_iters=(int, "steps in which the rate rises to its peak; 0 or more"),
-    min_lr=(float, "where the cosine ends; 0 or more, a tenth of the peak if not given"),
-    weight_decay=(float, "pull of matrices towards zero; 0 or more"),
-    beta1=(float, "AdamW's memory for gradients; 0 or more, below 1"),
-    beta2=(float, "AdamW's memory for squared gradients; 0 or more, below 1"),
-    grad_clip=(float, "longest allowed gradient; 0 doesn't clip"),
-    eval_interval=(int, "steps from one evaluation and checkpoint to the next; at least 1"),
-    eval_iters=(int, "batches in an evaluation; at least 1, all of the validation text if neither given nor in the preset"),
-    val_fraction=(float, "part at the end of the text kept for validation; 0.001 to 0.9"),
-    seed=(int, "of weights, batches and dropout; 0 or more"),
-    dtype=(("float32", "bfloat16"), "of the matrix products"),
-)
+MODEL_OPTIONS = {name:option for name,option in fields_of("model.py", "GPTConfig").items() if name!="vocab_size"}
+TRAINING_OPTIONS = fields_of("train.py", "TrainConfig")
 
 # %% ../../nbs/toolbox/cli.ipynb #7376d162
 def _new_folder(
@@ -142,7 +145,7 @@ def _new_folder(
 
 # %% ../../nbs/toolbox/cli.ipynb #36d2f7b7
 def _farewell(
-    run:object, # the `Run` that `gpt_scratch.train.train` returned
+    run:object, # the `Run` that `train` returned
     source:str|None=None, # the text file it learned from; `None` for tinyshakespeare
 )->str: # three lines
     "How good the run became, and the commands that use it."
@@ -177,14 +180,14 @@ def _how_to_go_on(
     tokenizer=(("char", "bpe"), "what the model reads: the text's characters, or byte pairs that are learned from it; char if not given"),
     vocab_size=(int, "how many tokens --tokenizer bpe learns; at least 256, 1024 if not given"),
     log=(("tensorboard", "wandb"), "also follow the run there; its folder has history.jsonl in any case"),
-    device=(str, "auto, cpu, cuda or mps", "auto"),
+    device=(str, "auto, cpu, cuda, cuda:1 or mps", "auto"),
     **MODEL_OPTIONS, **TRAINING_OPTIONS)
 def train(
     args:Namespace, # the options; those that are `None` are left to the preset
 ):
     "Train a model on a text. What isn't given is as the preset has it."
-    from gpt_scratch.train import train
     from gpt_scratch.toolbox.corpus import tinyshakespeare
+    from gpt_scratch.toolbox.run import train
     options = {name:value for name in ("tokenizer", "vocab_size", *MODEL_OPTIONS, *TRAINING_OPTIONS) if (value := getattr(args, name)) is not None}
     if args.resume and (args.preset or args.out): raise UsageError("--resume goes on in the run's folder with its options: leave out --preset and --out")
     if not args.resume:
@@ -199,7 +202,7 @@ def train(
 MODEL = "shakespeare-char" # comes with the package
 LOADING = dict(
     checkpoint=(str, "a model that comes with the package, or the folder of a checkpoint or a run", MODEL),
-    device=(str, "auto, cpu, cuda or mps", "auto"),
+    device=(str, "auto, cpu, cuda, cuda:1 or mps", "auto"),
     errors=(("strict", "skip"), "characters that the model doesn't know: refuse the text, or leave them out", "strict"),
 )
 
@@ -208,7 +211,7 @@ def _load(
 )->tuple: # the model in eval mode, its tokenizer, and the device
     "Load the model that the options ask for."
     from gpt_scratch.toolbox.checkpoint import load_checkpoint
-    from gpt_scratch.train import pick_device
+    from gpt_scratch.toolbox.run import pick_device
     device = pick_device(args.device)
     return *load_checkpoint(args.checkpoint, device),device
 
@@ -264,7 +267,8 @@ def evaluate(
 ):
     "Measure how well a model predicts a text."
     from gpt_scratch.data import split
-    from gpt_scratch.toolbox.corpus import read_text,tinyshakespeare
+    from gpt_scratch.toolbox.corpus import tinyshakespeare
+    from gpt_scratch.toolbox.files import read_text
     text = read_text(args.input) if args.input else split(tinyshakespeare())[1]
     model,tokenizer,_ = _load(args)
     m = _losses(model, tokenizer, text, args.errors)
@@ -284,7 +288,8 @@ def finetune(
     if not args.input: raise UsageError("--input is missing: name the text to learn from")
     from gpt_scratch.beyond.finetune import finetune
     from gpt_scratch.data import split
-    from gpt_scratch.toolbox.corpus import read_text,tinyshakespeare
+    from gpt_scratch.toolbox.corpus import tinyshakespeare
+    from gpt_scratch.toolbox.files import read_text
     options = {name:value for name in ("dropout", *TRAINING_OPTIONS) if (value := getattr(args, name)) is not None}
     out = _new_folder(args.out or f"runs/{Path(args.input).stem}-finetuned")
     old = read_text(args.old) if args.old else split(tinyshakespeare())[1]
@@ -334,6 +339,63 @@ def import_(
     from gpt_scratch.toolbox.checkpoint import save_checkpoint
     from gpt_scratch.toolbox.export import import_original
     print(f"imported as {save_checkpoint(args.OUT, *import_original(args.FILE))}: gpt_scratch generate --checkpoint {shlex.quote(args.OUT)}")
+
+# %% ../../nbs/toolbox/cli.ipynb #21199bbe
+def _before_and_after(
+    checkpoint:str, # a checkpoint's name or folder
+    dtype:str, # how the page stores the weights
+    text:str, # what to predict
+)->tuple[float,float]: # nats per character
+    "The loss of a model as it is, and as the page will have it."
+    from gpt_scratch.toolbox.checkpoint import load_checkpoint
+    from gpt_scratch.toolbox.html import stored
+    model,tokenizer = load_checkpoint(checkpoint)
+    before = _losses(model, tokenizer, text, "skip")["nats"]
+    return before,_losses(stored(model, dtype), tokenizer, text, "skip")["nats"]
+
+# %% ../../nbs/toolbox/cli.ipynb #d819d5d5
+RUN = (str, "a model that comes with the package, or the folder of a checkpoint or a run")
+
+@command(RUN=RUN,
+    html=(str, "the file to write; the model's name with .html if not given"),
+    dtype=(("int8", "float16", "float32"), "how the page stores the weights", "int8"),
+    input=(str, "a UTF-8 text file to measure on; the tenth of tinyshakespeare "
+        "that training doesn't see if not given"))
+def export(
+    args:Namespace, # the options
+):
+    "Make a model one HTML file that writes by itself, and measure what its rounding costs."
+    from gpt_scratch.toolbox.html import live_page,write_file
+    path = Path(args.html or f"{Path(args.RUN).resolve().name}.html")
+    write_file(path, live_page(args.RUN, args.dtype))
+    print(f"{path}: {path.stat().st_size/1e6:.1f} MB, opens by double click", flush=True)
+    try: before,after = _before_and_after(args.RUN, args.dtype, _held_back(args.input))
+    except ValueError as e: print(f"its loss was not measured: {e}")
+    else: print(f"loss: {before:.4f} nats per character before, {after:.4f} as {args.dtype}")
+
+def _held_back(
+    input:str|None, # a text file, or nothing
+)->str: # its text, or the part of tinyshakespeare for validation
+    "The text to measure on."
+    from gpt_scratch.data import split
+    from gpt_scratch.toolbox.corpus import read_text,tinyshakespeare
+    return read_text(input) if input else split(tinyshakespeare())[1]
+
+# %% ../../nbs/toolbox/cli.ipynb #35bcba8d
+@command(RUN=RUN, port=(int, "the port on 127.0.0.1; any free one if 0", 0),
+    **{"no-browser":(bool, "print the address and open nothing")})
+def play(
+    args:Namespace, # the options
+):
+    "Open a model in your browser."
+    import webbrowser
+    from contextlib import suppress
+    from gpt_scratch.toolbox.html import live_page,page_server
+    with page_server(live_page(args.RUN), args.port) as server, suppress(KeyboardInterrupt):
+        address = f"http://127.0.0.1:{server.server_port}/"
+        print(f"{args.RUN} is at {address} until you press Ctrl-C", flush=True)
+        if not args.no_browser: webbrowser.open(address)
+        server.serve_forever()
 
 # %% ../../nbs/toolbox/cli.ipynb #f8125231
 @command(

@@ -4,13 +4,13 @@
 
 # %% ../../nbs/toolbox/faults.ipynb #05e0ae7f
 from __future__ import annotations
-import math,os,signal,sys,threading
+import os,signal,sys,threading
 import torch
 from ..model import GPTConfig,count_parameters
 
 # %% auto #0
-__all__ = ['KEPT', 'Stopper', 'Stopped', 'is_interactive', 'NotFinite', 'check_finite', 'remedies', 'estimate_memory',
-           'fitting_batch', 'OutOfMemory', 'explain_memory', 'is_out_of_memory', 'memory_size']
+__all__ = ['KEPT', 'Stopper', 'Stopped', 'is_interactive', 'remedies', 'estimate_memory', 'fitting_batch', 'OutOfMemory',
+           'explain_memory', 'is_out_of_memory', 'memory_size']
 
 # %% ../../nbs/toolbox/faults.ipynb #b8b1f842
 class Stopper:
@@ -52,17 +52,6 @@ def is_interactive()->bool: # at a prompt or in a notebook
     "Whether somebody is there to look at the result."
     try: return bool(get_ipython())
     except NameError: return hasattr(sys, "ps1")
-
-# %% ../../nbs/toolbox/faults.ipynb #be82c61c
-class NotFinite(ValueError):
-    "A loss or gradient that is infinite or not a number."
-
-def check_finite(
-    **numbers:float, # what was measured, by name
-):
-    "Raise `NotFinite` if any number isn't one."
-    wrong = [f"{name.replace('_', ' ')} is {value}" for name,value in numbers.items() if not math.isfinite(value)]
-    if wrong: raise NotFinite(" and ".join(wrong))
 
 # %% ../../nbs/toolbox/faults.ipynb #de25e72a
 def remedies(

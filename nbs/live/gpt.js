@@ -18,25 +18,28 @@ function linearPlainly(x, {shape: [O, I], values: w}, bias) {
   return y;
 }
 
-// The same, but eight sums at a time, of two rows of x with four rows of W: a number that was fetched is used several times.
-// The last four rows of W may overlap with those before them; they are then computed twice.
+// The same, but eight sums at a time: of two rows of x with four rows of W, or of a single row with eight. A number that was fetched is
+// used several times, and no sum waits for another. The last rows of W may overlap with those before them; they are then computed twice.
 function linear(x, weight, bias) {
   const {shape: [O, I], values: w} = weight, T = x.length/I, y = new Float32Array(T*O);
-  if (O < 4) return linearPlainly(x, weight, bias);
-  for (let t = 0; t < T; t += 2) for (let next = 0; next < O; next += 4) {
-    const o = Math.min(next, O - 4);
-    if (t + 1 < T) twoByFour(x, t*I, w, o*I, I, y, t*O + o, O);
-    else oneByFour(x, t*I, w, o*I, I, y, t*O + o);
+  if (O < 8) return linearPlainly(x, weight, bias);
+  for (let t = 0; t < T; t += 2) {
+    const single = t + 1 === T, width = single ? 8 : 4;
+    for (let next = 0; next < O; next += width) {
+      const o = Math.min(next, O - width);
+      if (single) oneByEight(x, t*I, w, o*I, I, y, t*O + o);
+      else twoByFour(x, t*I, w, o*I, I, y, t*O + o, O);
+    }
   }
   if (bias) for (let t = 0, at = 0; t < T; t++) for (let o = 0; o < O; o++) y[at++] += bias.values[o];
   return y;
 }
 
 function twoByFour(x, p, w, a, I, y, at, O) {
-  let b = a + I, c = b + I, d = c + I, q = p + I;
+  const b = a + I, c = b + I, d = c + I, q = p + I;
   let s0 = 0, s1 = 0, s2 = 0, s3 = 0, r0 = 0, r1 = 0, r2 = 0, r3 = 0;
-  for (const end = q; p < end; p++, q++, a++, b++, c++, d++) {
-    const u = x[p], v = x[q], wa = w[a], wb = w[b], wc = w[c], wd = w[d];
+  for (let i = 0; i < I; i++) {
+    const u = x[p + i], v = x[q + i], wa = w[a + i], wb = w[b + i], wc = w[c + i], wd = w[d + i];
     s0 += u*wa; s1 += u*wb; s2 += u*wc; s3 += u*wd;
     r0 += v*wa; r1 += v*wb; r2 += v*wc; r3 += v*wd;
   }
@@ -45,13 +48,16 @@ function twoByFour(x, p, w, a, I, y, at, O) {
   y[at] = r0; y[at + 1] = r1; y[at + 2] = r2; y[at + 3] = r3;
 }
 
-function oneByFour(x, p, w, a, I, y, at) {
-  let b = a + I, c = b + I, d = c + I, s0 = 0, s1 = 0, s2 = 0, s3 = 0;
-  for (const end = p + I; p < end; p++, a++, b++, c++, d++) {
-    const u = x[p];
-    s0 += u*w[a]; s1 += u*w[b]; s2 += u*w[c]; s3 += u*w[d];
+function oneByEight(x, p, w, a, I, y, at) {
+  const b = a + I, c = b + I, d = c + I, e = d + I, f = e + I, g = f + I, h = g + I;
+  let s0 = 0, s1 = 0, s2 = 0, s3 = 0, s4 = 0, s5 = 0, s6 = 0, s7 = 0;
+  for (let i = 0; i < I; i++) {
+    const u = x[p + i];
+    s0 += u*w[a + i]; s1 += u*w[b + i]; s2 += u*w[c + i]; s3 += u*w[d + i];
+    s4 += u*w[e + i]; s5 += u*w[f + i]; s6 += u*w[g + i]; s7 += u*w[h + i];
   }
   y[at] = s0; y[at + 1] = s1; y[at + 2] = s2; y[at + 3] = s3;
+  y[at + 4] = s4; y[at + 5] = s5; y[at + 6] = s6; y[at + 7] = s7;
 }
 
 // Chapter 04: every vector gets mean 0 and variance 1, then the learned scale and shift.

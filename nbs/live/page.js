@@ -10,9 +10,9 @@
 class Thread {
   constructor() {
     const scripts = [...document.querySelectorAll("script[data-live]")].filter(s => s.type === "text/plain");
-    const program = scripts.map(s => s.hasAttribute("src") ? `importScripts(${JSON.stringify(new URL(s.getAttribute("src"), document.baseURI).href)});` : s.textContent).join("\n");
-    const address = URL.createObjectURL(new Blob([program], {type: "text/javascript"}));
-    this.worker = new Worker(address);
+    const address = s => JSON.stringify(new URL(s.getAttribute("src"), document.baseURI).href);
+    const program = scripts.map(s => s.hasAttribute("src") ? `importScripts(${address(s)});` : s.textContent).join("\n");
+    this.worker = new Worker(URL.createObjectURL(new Blob([program], {type: "text/javascript"})));
     this.waiting = new Map();
     this.tickets = 0;
     this.worker.onmessage = ({data: [ticket, answer, reason]}) => {
@@ -39,8 +39,8 @@ async function pickCheckpoint(files) {
   if (!complete.length) throw new Error(`there is no checkpoint among these files: drop a run, a checkpoint's folder, or ${needed.join(", ")} together`);
   let chosen = complete.at(-1);
   for (const [path, file] of files) if (path.endsWith("best.json") && file.size < 1e4) {
-    const named = complete.find(f => f === folder(path) + String(JSON.parse(await file.text()).checkpoint) + "/");
-    if (named) chosen = named;
+    const best = folder(path) + JSON.parse(await file.text()).checkpoint + "/";
+    if (complete.includes(best)) chosen = best;
   }
   const [config, tokenizer, weights] = needed.map(name => has.get(chosen + name));
   if (weights.size > 2**30 || config.size > 1e6 || tokenizer.size > 1e8) throw new Error("these files are too large for a page");
@@ -67,10 +67,10 @@ const percent = p => p < .001 ? "< 0.1 %" : `${(100*p).toFixed(p < .0995 ? 1 : 0
 
 const CONTROLS = [ // name, label, attributes
   ["temperature", "Temperature", {type: "range", min: 0, max: 2, step: .05, value: .8}],
-  ["topK", "Top-k (0: all)", {type: "range", min: 0, max: 50, step: 1, value: 0}],
+  ["topK", "Top-k, 0 for all", {type: "range", min: 0, max: 50, step: 1, value: 0}],
   ["topP", "Top-p", {type: "range", min: .05, max: 1, step: .05, value: 1}],
   ["length", "Length", {type: "number", min: 1, max: 20000, value: 300}],
-  ["seed", "Seed (empty: any)", {type: "number", min: 0, max: 4294967295}],
+  ["seed", "Seed, empty for any", {type: "number", min: 0, max: 4294967295}],
 ];
 
 // A playground inside `root`. `files()` gives the checkpoint to begin with; with `own`, files can be dropped and chosen.
@@ -100,7 +100,7 @@ function playground(root, {files, prompt = "ROMEO:\n", own = false, heading = "h
   const next = make("ol", root, {className: "live-next"});
   make(heading, root, {textContent: "Where the model looks"});
   const told = make("p", root, {className: "live-told"}), tokens = make("div", root, {className: "live-tokens", role: "group"});
-  tokens.setAttribute("aria-label", "the last tokens of the text");
+  tokens.setAttribute("aria-label", "its last tokens");
   const heads = make("div", root, {className: "live-heads", role: "group"});
   heads.setAttribute("aria-label", "heads, a row per layer");
 
@@ -217,7 +217,7 @@ function drawMaps({tokens: words, maps, surprise}, {tokens, heads, told, make}) 
     const button = make("button", heads, {type: "button"}), canvas = make("canvas", button, {width: T, height: T}), pen = canvas.getContext("2d");
     button.setAttribute("aria-label", `layer ${layer}, head ${head}`);
     const picture = pen.createImageData(T, T);
-    for (let t = 0; t < T; t++) for (let s = 0; s < T; s++) picture.data.set(s > t ? [128, 128, 128, 50] : [58, 134, 200, 255*Math.sqrt(map[(head*T + t)*T + s])], 4*(t*T + s));
+    for (let t = 0; t < T; t++) for (let s = 0; s < T; s++) picture.data.set(s > t ? [128, 128, 128, 50] : [48, 132, 220, 255*Math.sqrt(map[(head*T + t)*T + s])], 4*(t*T + s));
     pen.putImageData(picture, 0, 0);
     return button;
   }));
