@@ -10,14 +10,14 @@ from torch import Tensor,nn
 from torch.nn import functional as F
 
 # %% auto #0
-__all__ = ['attention_weights', 'attend', 'Head', 'HeadList', 'MultiHeadAttention', 'show_attention']
+__all__ = ['attention_weights', 'attend', 'Head', 'HeadList', 'MultiHeadAttention', 'draw_head', 'show_attention']
 
 # %% ../nbs/03_attention.ipynb #f88a52fb
 def attention_weights(
     q:Tensor, # queries, `(…,T,D)`
     k:Tensor, # keys, `(…,T,D)`
 )->Tensor: # a row per query, a column per key, `(…,T,T)`
-    "The share of its attention that each position gives to itself and each one before it."
+    "The shares of attention that each position gives to itself and those before it."
     scores = q @ k.mT / q.shape[-1]**0.5
     future = torch.ones_like(scores, dtype=torch.bool).triu(1)
     return scores.masked_fill(future, -torch.inf).softmax(-1)
@@ -116,22 +116,32 @@ def weights(self:MultiHeadAttention,
     return attention_weights(q, k)
 
 # %% ../nbs/03_attention.ipynb #5036beb9
+def draw_head(
+    ax:plt.Axes, # where to draw
+    weights:Tensor, # the weights of one head, `(T,T)`
+    labels:list[str], # a label for each position
+):
+    "One head as a picture: a row per position that looks; the future is gray."
+    colors = plt.get_cmap("Blues").with_extremes(bad="#e6e2d8")
+    future = torch.ones_like(weights, dtype=torch.bool).triu(1)
+    ax.imshow(weights.masked_fill(future, torch.nan), vmin=0, vmax=1, cmap=colors)
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_ticks(range(len(labels)), labels, fontsize=max(4, 9-len(labels)//8))
+
+# %% ../nbs/03_attention.ipynb #3d01e3b9
 def show_attention(
     weights:Tensor, # attention weights, `(H,T,T)` or `(T,T)`
     tokens:list[str], # a label for each of the `T` positions
     titles:list[str]|None=None, # a title per head; "head 0", "head 1", … if None
 )->plt.Figure: # one picture per head
-    "Draw who looks at whom: a row per looking position, a column per position looked at; the future is gray."
+    "Draw who looks at whom in each head."
     heads = weights.detach().cpu().float().reshape(-1, *weights.shape[-2:])
-    colors = plt.get_cmap("Blues").with_extremes(bad="#e6e2d8") # the masked future is gray
-    if heads.shape[-1]!=len(tokens): raise ValueError(f"{len(tokens)} labels for {heads.shape[-1]} positions: give one label per position")
-    labels = ["⏎" if t=="\n" else "␣" if t==" " else t for t in tokens]
+    labels = [{"\n":"⏎", " ":"␣"}.get(token, token) for token in tokens]
     columns = 3 if len(heads)==6 else min(len(heads), 4)
-    fig,axs = plt.subplots(-(-len(heads)//columns), columns, figsize=(2.4*columns, 2.5*-(-len(heads)//columns)), squeeze=False)
-    for ax in axs.flat: ax.set_axis_off()
+    rows = -(-len(heads)//columns)
+    fig,axs = plt.subplots(rows, columns, figsize=(2.4*columns, 2.5*rows), squeeze=False)
     for i,(ax,head) in enumerate(zip(axs.flat, heads)):
-        ax.set_axis_on()
-        ax.imshow(head.masked_fill(torch.ones_like(head).triu(1)>0, torch.nan), vmin=0, vmax=1, cmap=colors)
+        draw_head(ax, head, labels)
         ax.set_title(titles[i] if titles else f"head {i}")
-        for axis in (ax.xaxis, ax.yaxis): axis.set_ticks(range(len(labels)), labels, fontsize=max(4, 9-len(labels)//8))
+    for ax in axs.flat[len(heads):]: ax.set_axis_off()
     return fig

@@ -1,6 +1,6 @@
 """Write the learner notebooks: python tools/learner.py [FOLDER]   (default: learner)
 
-A learner notebook is a chapter without the solutions to its exercises and without saved outputs: the stubs run as they are, and each check
+A learner notebook is a chapter, or the primer's lesson on learning, without the solutions to its exercises and without saved outputs: the stubs run as they are, and each check
 fails until the learner's code is right. It needs nothing but the installed package.
 """
 import re, sys
@@ -10,7 +10,7 @@ from pathlib import Path
 import nbformat
 
 ROOT = Path(__file__).parents[1]
-CHAPTERS = sorted((ROOT / "nbs").glob("0*.ipynb"))
+CHAPTERS = [ROOT / "nbs/primer/learning.ipynb", *sorted((ROOT / "nbs").glob("0*.ipynb"))]
 WELCOME = """This is the learner's copy of [the chapter]({page}): its exercises wait near the end, without their solutions. A check below an exercise
 fails until your code is right and says nothing once it is. The solutions stand folded on the chapter's page."""
 
@@ -30,6 +30,11 @@ def directives(cell):
 def is_solution(cell): return "solution" in directives(cell) or cell.source.startswith("<!-- solution -->")
 
 
+def page(path):
+    "The address of the chapter at `path` on the site."
+    return site() + ("primer/" if path.parent.name == "primer" else "") + re.sub(r"^0\d_", "", path.stem) + ".html"
+
+
 def away(link):
     "A link that leads out of the chapters, as a link to the site."
     path, anchor = link[1], link[2] or ""
@@ -46,10 +51,11 @@ def learner(path):
             cell.source = re.sub(r"\A(#\|.*\n)+", "", cell.source)
             cell.outputs, cell.execution_count = [], None
         else:
+            if path.parent.name == "primer":  # links as they would stand one folder higher, where the copies of the chapters are
+                cell.source = re.sub(r"\]\((\w+\.ipynb)", r"](primer/\1", cell.source).replace("](../", "](")
             cell.source = re.sub(r"\]\(([\w/]+)\.ipynb(#[^)]*)?\)", away, cell.source)
             cell.source = cell.source.replace("](images/", f"]({site()}images/")
-    page = site() + re.sub(r"^0\d_", "", path.stem) + ".html"
-    nb.cells.insert(1, nbformat.v4.new_markdown_cell(WELCOME.format(page=page), id="welcome"))
+    nb.cells.insert(1, nbformat.v4.new_markdown_cell(WELCOME.format(page=page(path)), id="welcome"))
     return nb
 
 

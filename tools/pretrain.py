@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np, torch
 
 import gpt_scratch.generate
+from gpt_scratch.data import ngram_losses
 from gpt_scratch.model import count_parameters
 from gpt_scratch.toolbox.checkpoint import load_checkpoint, save_checkpoint
 from gpt_scratch.toolbox.corpus import tinyshakespeare
 from gpt_scratch.toolbox.run import train
-from gpt_scratch.train import estimate_loss, ngram_losses
+from gpt_scratch.train import estimate_loss
 
 NAME = "shakespeare-char"
 RECIPE = dict(block_size=128, n_embd=192, n_head=6, n_layer=6, dropout=0.1, max_iters=8000, batch_size=32, learning_rate=1e-3,

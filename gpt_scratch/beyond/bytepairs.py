@@ -44,7 +44,7 @@ def split_pattern()->re.Pattern: # matches one piece after the other and leaves 
 def split_words(
     text:str, # any text
 )->list[str]: # pieces that give the text when joined
-    "Cut a text as GPT-2 does: letters, numbers, other signs, each with a space before it, and white space."
+    "Cut a text as GPT-2 does: letters, numbers, other signs, white space."
     return split_pattern().findall(text)
 
 # %% ../../nbs/beyond/bytepairs.ipynb #17b6542c
@@ -156,9 +156,12 @@ class BPETokenizer:
         self.pieces = self.tokens+[name.encode() for name in self.special] # what each id stands for
         self.ranks = {token:i for i,token in enumerate(self.tokens)}
         self.special_ids = {name:i for i,name in enumerate(self.special, len(self.tokens))}
-        if not {bytes([i]) for i in range(256)}<=self.ranks.keys(): raise ValueError("tokens must contain each of the 256 bytes")
-        if len(self.ranks)<len(self.tokens) or b"" in self.ranks: raise ValueError("tokens must be different from each other and not empty")
-        if len(self.special_ids)<len(self.special) or "" in self.special_ids: raise ValueError("special tokens must be different from each other and not empty")
+        if not {bytes([i]) for i in range(256)}<=self.ranks.keys():
+            raise ValueError("tokens must contain each of the 256 bytes")
+        kinds = {"":(self.tokens, self.ranks), "special ":(self.special, self.special_ids)}
+        for name,(tokens,ids) in kinds.items():
+            if len(ids)<len(tokens) or not all(tokens):
+                raise ValueError(f"{name}tokens must be different from each other and not empty")
 
     @property
     def vocab_size(self)->int: # `V`
@@ -171,12 +174,14 @@ def well_formed(
     errors:str="strict", # "strict" raises ValueError, "skip" leaves lone surrogates out
 )->str: # text that UTF-8 can write
     "Refuse or leave out the only code points that are no characters."
-    if errors not in ("strict", "skip"): raise ValueError(f'errors is {errors!r}; allowed are "strict" and "skip"')
+    if errors not in ("strict", "skip"):
+        raise ValueError(f'errors is {errors!r}; allowed are "strict" and "skip"')
     if errors=="skip": return text.encode(errors="ignore").decode()
     try: text.encode()
-    except UnicodeEncodeError as error: raise ValueError(f"U+{ord(text[error.start]):04X} at position {error.start} is half a surrogate pair and no character; "
-        'remove it, or pass errors="skip" to leave it out') from None
-    return text
+    except UnicodeEncodeError as error: i = error.start
+    else: return text
+    raise ValueError(f"U+{ord(text[i]):04X} at position {i} is half a surrogate pair "
+        'and no character; remove it, or pass errors="skip" to leave it out')
 
 # %% ../../nbs/beyond/bytepairs.ipynb #c3731dc5
 @patch(cls_method=True)
@@ -188,12 +193,16 @@ def train(cls:BPETokenizer,
     "Learn a vocabulary of this size from a text; the same text gives the same one."
     special = list(special)
     least = 256+len(special)
-    if type(vocab_size) is not int or not least<=vocab_size<=10**6: raise ValueError(f"vocab_size is {vocab_size!r}; it must be a whole number from {least} (the bytes and the special tokens) to 1,000,000")
-    words = Counter(split_words(well_formed(text)))
+    if type(vocab_size) is not int or not least<=vocab_size<=10**6:
+        raise ValueError(f"vocab_size is {vocab_size!r}; it must be a whole number from "
+            f"{least} (the bytes and the special tokens) to 1,000,000")
+    words = Counter(word.encode() for word in split_words(well_formed(text)))
     tokens = [bytes([i]) for i in range(256)]
-    for a,b in learn_merges({word.encode():n for word,n in words.items()}, vocab_size-least): tokens.append(tokens[a]+tokens[b])
+    for a,b in learn_merges(words, vocab_size-least): tokens.append(tokens[a]+tokens[b])
     most = len(tokens)+len(special)
-    if most<vocab_size: raise ValueError(f"vocab_size is {vocab_size}, but only {len(tokens)-256} merges repeat in this text; it must be from {least} to {most}, or the text longer")
+    if most<vocab_size: raise ValueError(f"vocab_size is {vocab_size}, but only "
+        f"{len(tokens)-256} merges repeat in this text; it must be from {least} to {most}, "
+        "or the text longer")
     return cls(tokens, special)
 
 # %% ../../nbs/beyond/bytepairs.ipynb #fc63a4ea
@@ -231,7 +240,8 @@ def decode(self:BPETokenizer,
     "The text that these ids stand for."
     ids = ids.tolist() if hasattr(ids, "tolist") else [int(i) for i in ids]
     bad = next((i for i in ids if not 0<=i<self.vocab_size), None)
-    if bad is not None: raise ValueError(f"id {bad} is outside the vocabulary: allowed are 0 to {self.vocab_size-1}")
+    if bad is not None: raise ValueError(f"id {bad} is outside the vocabulary: "
+        f"allowed are 0 to {self.vocab_size-1}")
     return b"".join(self.pieces[i] for i in ids).decode(errors="replace")
 
 # %% ../../nbs/beyond/bytepairs.ipynb #1ccd4d13
@@ -240,7 +250,8 @@ def save(self:BPETokenizer,
     path:str|Path, # the file to write
 ):
     "Write the vocabulary as JSON."
-    data = {"type":"bpe", "tokens":[token.decode("latin-1") for token in self.tokens], "special":self.special}
+    tokens = [token.decode("latin-1") for token in self.tokens]
+    data = {"type":"bpe", "tokens":tokens, "special":self.special}
     Path(path).write_text(json.dumps(data), encoding="utf-8")
 
 def read_tokens(
@@ -248,5 +259,7 @@ def read_tokens(
 )->BPETokenizer:
     "The BPE tokenizer in a file; ValueError if it can't be one."
     tokens,special = data.get("tokens"),data.get("special")
-    if not all(isinstance(part, list) and all(isinstance(s, str) for s in part) for part in (tokens, special)): raise ValueError("tokens and special must be lists of text")
+    for part in (tokens, special):
+        if not isinstance(part, list) or not all(isinstance(s, str) for s in part):
+            raise ValueError("tokens and special must be lists of text")
     return BPETokenizer([token.encode("latin-1") for token in tokens], special)

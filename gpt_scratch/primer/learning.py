@@ -35,6 +35,7 @@ def sum_to(
     shape:tuple, # the shape of the array that was broadcast to it
 )->np.ndarray: # the gradient of that array
     "Undo broadcasting: sum over the axes that it added or stretched."
+    if grad.shape==shape: return grad # nothing was broadcast
     grad = grad.sum(axis=tuple(range(grad.ndim - len(shape))))
     return grad.sum(axis=tuple(i for i,n in enumerate(shape) if n==1), keepdims=True)
 
@@ -167,6 +168,8 @@ def __matmul__(self:Value, other):
     a,b = self.data,plain(other)
     return Value(a@b, (self, lambda g: g @ b.swapaxes(-1,-2)),
         (other, lambda g: a.swapaxes(-1,-2) @ g))
+
+Value.__rmatmul__ = lambda self,other: Value(other) @ self # an array on the left
 
 # %% ../../nbs/primer/learning.ipynb #8f052044
 @patch

@@ -22,7 +22,7 @@ def use_style():
         "figure.constrained_layout.use":True, "svg.hashsalt":"gpt_scratch"})
 
 # %% ../../nbs/toolbox/style.ipynb #57a10002
-RUNGS = {"uniform":4.174, "unigram":3.347, "bigram":2.490, "trigram":2.063, "4-gram":1.790}
+RUNGS = {"uniform":4.174, "unigram":3.347, "bigram":2.490, "trigram":2.063, "4-gram":1.805}
 
 def show_ladder(
     **losses:float, # a name and a loss in nats per character, as many as you like
@@ -32,9 +32,9 @@ def show_ladder(
     use_style()
     _,ax = plt.subplots(figsize=(7, .8+.3*len(losses)))
     for name,loss in RUNGS.items(): ax.axvline(loss, color=PALETTE[-1], lw=1, ls=":", zorder=0)
-    ax.hlines(range(len(losses)), max(4.4, *losses.values(), 0)+.1, losses.values(), color=PALETTE[0], lw=3)
+    ax.hlines(range(len(losses)), max(4.3, *losses.values())+.1, losses.values(), color=PALETTE[0], lw=3)
     ax.plot(losses.values(), range(len(losses)), "o", color=PALETTE[1])
     for y,loss in enumerate(losses.values()): ax.annotate(f"{loss:.2f}", (loss, y), (6, -3), textcoords="offset points")
-    ax.set(xlim=(max(4.4, *losses.values(), 0)+.1, min(1.6, *losses.values())-.2), ylim=(len(losses)-.5, -.5), xlabel="nats per character")
-    ax.set_xticks([*RUNGS.values()], [f"{name}\n{loss:.2f}" for name,loss in RUNGS.items()])
+    ax.set(xlim=(max(4.3, *losses.values())+.1, min(1.55, *losses.values())-.15), ylim=(len(losses)-.5, -.5), xlabel="nats per character")
+    ax.set_xticks([*RUNGS.values()], [f"{name}\n{loss:.3f}" for name,loss in RUNGS.items()])
     ax.set_yticks(range(len(losses)), [name.replace("_", " ") for name in losses])

@@ -1,6 +1,6 @@
 // page.js: what a reader sees and touches: a text that the model goes on with, what it expects next, where it looks.
 //
-// Everything from a file (symbols, names, a model card) reaches the page as text, never as HTML. No request is made here.
+// Everything from a file (symbols, names, a model card) reaches the page as text, never as HTML. Nothing is ever sent anywhere.
 "use strict";
 
 // ---- the worker -----------------------------------------------------------------------------------------------------
@@ -78,7 +78,7 @@ function playground(root, {files, prompt = "ROMEO:\n", own = false, heading = "h
   const make = (tag, parent, props = {}) => parent.appendChild(Object.assign(document.createElement(tag), props));
   root.replaceChildren();
   root.classList.add("live");
-  let thread, described, looking = 0, running = false, ready = false;
+  let thread, described, sentence = "", looking = 0, running = false, ready = false;
 
   // The parts of the page
   const status = make("p", root, {className: "live-status", role: "status", textContent: "The model is being read …"});
@@ -109,7 +109,7 @@ function playground(root, {files, prompt = "ROMEO:\n", own = false, heading = "h
     return {temperature: number("temperature"), topK: number("topK"), topP: number("topP"), seed};
   };
   const say = (message, bad = false) => { status.textContent = message; status.classList.toggle("live-bad", bad); };
-  const left = unknown => unknown.length ? ` Left out, since the model doesn't know them: ${unknown.slice(0, 12).map(shown).join(" ")}` : "";
+  const left = unknown => unknown.length ? ` Left out, as the model doesn't know them: ${unknown.slice(0, 12).map(shown).join(" ")}` : "";
 
   // A checkpoint, from wherever it comes
   async function open(source, name) {
@@ -119,7 +119,8 @@ function playground(root, {files, prompt = "ROMEO:\n", own = false, heading = "h
       thread?.worker.terminate();
       [thread, described, ready, write.disabled] = [fresh, about, true, false];
       const {block_size: T, n_layer: L, n_head: H, n_embd: C} = about.config;
-      say(`${found.name ?? name ?? "The model"}: ${about.parameters.toLocaleString("en")} parameters, ${L} ${L > 1 ? "layers" : "layer"} of ${H} ${H > 1 ? "heads" : "head"}, ${C} wide; it sees ${T} ${about.kind} at once.`);
+      sentence = `${found.name ?? name ?? "The model"}: ${about.parameters.toLocaleString("en")} parameters, ${L} ${L > 1 ? "layers" : "layer"} of ${H} ${H > 1 ? "heads" : "head"}, ${C} wide; it sees ${T} ${about.kind} at once.`;
+      say(sentence);
       await look();
     } catch (error) {
       say(`Not loaded: ${error.message}.`, true);
@@ -147,13 +148,13 @@ function playground(root, {files, prompt = "ROMEO:\n", own = false, heading = "h
     running = false;
     write.textContent = "Write"; text.readOnly = false; back.disabled = false;
     back.onclick = () => { text.value = before; back.disabled = true; look(); };
-    await look();
+    await look(true);
   }
 
   // What comes next, and where the model looks
   let timer;
-  const lookSoon = () => { clearTimeout(timer); timer = setTimeout(look, 150); };
-  async function look() {
+  const lookSoon = () => { clearTimeout(timer); timer = setTimeout(() => look(), 150); };
+  async function look(quiet = false) {
     if (!ready || running) return;
     const mine = ++looking;
     try {
@@ -167,7 +168,7 @@ function playground(root, {files, prompt = "ROMEO:\n", own = false, heading = "h
         make("span", item, {textContent: percent(p)});
       }
       drawMaps(seen, {tokens, heads, told, make});
-      if (seen.unknown.length) say(left(seen.unknown).trim() + ".");
+      if (seen.unknown.length && !quiet) say(sentence + left(seen.unknown));
     } catch (error) { say(`Stopped: ${error.message}.`, true); }
   }
 
@@ -197,6 +198,22 @@ function playground(root, {files, prompt = "ROMEO:\n", own = false, heading = "h
   }
   open(files, root.dataset.name);
   return {open};
+}
+
+// A playground on a page of the site. Its model is fetched once, from the site itself, when the reader has scrolled to it.
+function playgroundWhenSeen(root, base, options = {}) {
+  const get = async (name, kind) => {
+    const answer = await fetch(new URL(base + name, document.baseURI));
+    if (!answer.ok) throw new Error(`${name} could not be fetched`);
+    return answer[kind]();
+  };
+  const files = async () => ({name: options.name, config: await get("config.json", "text"), tokenizer: await get("tokenizer.json", "text"),
+    weights: await get("model.safetensors", "arrayBuffer")});
+  new IntersectionObserver((entries, observer) => {
+    if (!entries.some(entry => entry.isIntersecting)) return;
+    observer.disconnect();
+    playground(root, {...options, files});
+  }).observe(root);
 }
 
 // The tokens as buttons and every head as a small picture. The chosen token's row of the chosen head colours the tokens it looks at.
