@@ -1,16 +1,16 @@
 "The GPT in the browser: what nbs/live computes in Chromium, beside what torch computes from the same files."
-import base64, re, shutil, signal, subprocess, sys, threading, time
+import base64, json, re, shutil, signal, subprocess, sys, threading, time
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import numpy as np, pytest, torch
+import numpy as np, pytest, safetensors.torch, torch
 
 from gpt_scratch.beyond.speedrun import Speedrun, SpeedrunConfig
 from gpt_scratch.data import split
 from gpt_scratch.model import GPTConfig, GPTLanguageModel
-from gpt_scratch.toolbox.checkpoint import load_checkpoint, load_tokenizer, save_checkpoint
-from gpt_scratch.toolbox.html import live_file, live_page, stored
+from gpt_scratch.toolbox.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint
+from gpt_scratch.toolbox.html import live_file, live_page, stored, to_int8
 from gpt_scratch.tokenizer import CharTokenizer
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -479,3 +479,118 @@ def test_other_variants_are_refused(tmp_path):
     from gpt_scratch.beyond.gpt2 import GPT2, GPT2Config
     config = GPT2Config(vocab_size=3, block_size=8, n_embd=8, n_head=2, n_layer=1)
     with pytest.raises(ValueError, match="gpt2"): live_page(save_checkpoint(tmp_path/"other", GPT2(config), some_characters(3)))
+
+
+# ---- the playground of the site -------------------------------------------------------------------------------------
+
+NBS = Path(__file__).parents[1]/"nbs"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    "A site of one page: the playground's part of the lesson, beside nbs/live, and a log of every request."
+    if not (NBS/"live").exists(): pytest.skip("needs the checkout")
+    root, log = tmp_path_factory.mktemp("site"), []
+    shutil.copytree(NBS/"live", root/"live")
+    shutil.copy(NBS/"styles.css", root)
+    (root/"beyond").mkdir()
+    cells = json.loads((NBS/"beyond/live.ipynb").read_text(encoding="utf-8"))["cells"]
+    part = next(text for text in ("".join(cell["source"]) for cell in cells) if "playgroundWhenSeen(" in text)
+    widget = "\n".join(line for line in part.splitlines() if not line.startswith("#"))
+    (root/"beyond/live.html").write_text(f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>live</title><meta name="viewport" content="width=device-width">
+        <link rel="icon" href="data:,"><link rel="stylesheet" href="../styles.css"><body class="quarto-light"><main><div style="height: 1500px">above</div>{widget}</main></body></html>""", encoding="utf-8")
+    class Logger(Server):
+        def do_GET(self): log.append(self.path); super().do_GET()
+        def do_POST(self): log.append("POST " + self.path); self.send_error(405)
+        do_PUT = do_POST
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Logger, directory=str(root)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}", log
+    server.shutdown()
+
+
+@pytest.fixture
+def lesson(chromium, site):
+    "The lesson's page, and the requests that it made; at the end they were GETs of the site's own files."
+    address, log = site
+    context, requests, errors = chromium.new_context(), [], []
+    tab = context.new_page()
+    tab.on("request", lambda request: requests.append((request.method, request.url)))
+    tab.on("pageerror", lambda error: errors.append(str(error)))
+    log.clear()
+    tab.goto(f"{address}/beyond/live.html")
+    yield tab, log
+    context.close()
+    assert errors == [] and all(method == "GET" and url.startswith((address, "blob:", "data:")) for method, url in requests), requests
+    assert all(re.fullmatch(r"/(beyond/live\.html|styles\.css|live/[\w-]+\.(js|css)|live/shakespeare-char/[\w.]+)", path) for path in log), log
+
+
+def test_playground_waits(lesson):
+    "The weights are fetched once, and only when the reader comes to the playground."
+    tab, log = lesson
+    tab.wait_for_timeout(300)
+    assert "Bid him" in tab.locator("#playground").inner_text() and not any("shakespeare-char" in path for path in log)
+    tab.locator("#playground").scroll_into_view_if_needed()
+    ready(tab)
+    assert sum("model.safetensors" in path for path in log) == 1
+
+
+DROP = """([root, files]) => {
+    const transfer = new DataTransfer();
+    for (const [name, text] of files) transfer.items.add(new File([Uint8Array.from(atob(text), c => c.charCodeAt(0))], name));
+    document.querySelector(root).dispatchEvent(new DragEvent("drop", {dataTransfer: transfer, bubbles: true, cancelable: true}));
+}"""
+
+
+def drop(tab, folder, **changed):
+    "Drop the files of a checkpoint on the playground."
+    files = {path.name: path.read_bytes() for path in folder.iterdir()} | {name.replace("_", "."): data for name, data in changed.items()}
+    tab.evaluate(DROP, ["#playground", [[name, base64.b64encode(data).decode()] for name, data in files.items()]])
+
+
+def test_dropped_files(lesson, folder, bytepairs):
+    "The reader's own model runs, nothing is uploaded, and files that are broken change nothing."
+    tab, log = lesson
+    tab.locator("#playground").scroll_into_view_if_needed()
+    ready(tab)
+    before, status = len(log), tab.locator(".live-status")
+    drop(tab, folder/bytepairs[0])
+    tab.get_by_text("it sees 48 tokens at once").wait_for(timeout=60_000)
+    for changed, reason in (({"config_json": b"{}"}, "vocab_size is undefined"), ({"model_safetensors": b"\xff"*100}, "can't hold a header"),
+        ({"tokenizer_json": b'{"type": "char", "symbols": ["<script>"]}'}, "single characters")):
+        drop(tab, folder/bytepairs[0], **changed)
+        tab.get_by_text(reason).wait_for(timeout=60_000)
+        assert status.inner_text().startswith("Not loaded: ") and "\n" not in status.inner_text()
+    drop(tab, NBS/"images")
+    tab.get_by_text("there is no checkpoint among these files").wait_for(timeout=60_000)
+    tab.get_by_label("Length").fill("5")
+    tab.get_by_role("button", name="Write").click() # with the model that was there before
+    tab.get_by_text(re.compile("^5 tokens in")).wait_for(timeout=60_000)
+    assert all(path.endswith(".js") for path in log[before:]) # a new thread asks for its program
+
+
+def test_run_folder(lesson, folder, tmp_path):
+    "Of a run's checkpoints the best one is taken, as best.json names it."
+    tab, _ = lesson
+    tab.locator("#playground").scroll_into_view_if_needed()
+    ready(tab)
+    for step, width in ((100, 12), (200, 24), (300, 36)):
+        config = GPTConfig(vocab_size=3, block_size=8, n_embd=width, n_head=3, n_layer=1)
+        save_checkpoint(tmp_path/"run"/f"step-{step:06}", random_model(config), some_characters(3))
+    (tmp_path/"run/best.json").write_text('{"checkpoint": "step-000200", "val_loss": 1.5}')
+    tab.get_by_label("Folder").set_input_files(tmp_path/"run")
+    tab.get_by_text("run/step-000200: ").wait_for(timeout=60_000)
+    assert "24 wide" in tab.locator(".live-status").inner_text()
+
+
+def test_site_has_the_packages_weights():
+    "The site's int8 file holds exactly the model that ships."
+    if not (NBS/"live").exists(): pytest.skip("needs the checkout")
+    ours = safetensors.torch.load_file(NBS/"live/shakespeare-char/model.safetensors")
+    theirs = to_int8(load_checkpoint("shakespeare-char")[0].state_dict())
+    assert ours.keys() == theirs.keys() and all(ours[name].equal(theirs[name]) for name in ours)
+    for name in ("config.json", "tokenizer.json"): assert (NBS/"live/shakespeare-char"/name).read_bytes() == (find_checkpoint("shakespeare-char")/name).read_bytes()
+
+
+@pytest.mark.parametrize("name,most", [("gpt.js", 300), ("read.js", 200)])
+def test_readable(name, most): assert len(live_file(name).splitlines()) <= most

@@ -109,6 +109,80 @@ def test_outputs(path):
             assert not re.search(r"/(root|home|tmp|Users)/\w", json.dumps(output)), f"a path of this machine in the output of\n{source(cell)}"
 
 
+CHAPTERS = [p for p in NBS if re.match(r"0\d_", p.name)]
+COURSE = [p for p in NBS if p in CHAPTERS or p.parent.name == "primer"]
+course = pytest.mark.parametrize("path", COURSE, ids=lambda path: path.stem)
+UNSEEN = re.compile(r"(?m)^#\|\s*(hide\b|export\b|exercise\b|default_exp\b|echo: *false)")
+
+
+def lines(text): return [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#|")]
+
+
+@course
+def test_code_fits_the_page(path):
+    "A box of code holds 88 characters; a longer line wraps or scrolls."
+    wide = [line for cell in cells(path) if cell["cell_type"] == "code" and not UNSEEN.search(source(cell)) for line in lines(source(cell)) if len(line) > 88]
+    assert wide == []
+
+
+@course
+def test_definitions_are_short(path):
+    "An exported cell has at most 25 lines, a body at most 10, signature and docstring not counted."
+    long = []
+    for cell in cells(path):
+        if cell["cell_type"] != "code" or not re.search(r"(?m)^#\|\s*exports\b", source(cell)): continue
+        functions = [n for n in ast.walk(ast.parse(source(cell))) if isinstance(n, ast.FunctionDef)]
+        bodies = {f.name: f.body[bool(ast.get_docstring(f)):] for f in functions}
+        if len(lines(source(cell))) > 25: long.append(source(cell))
+        long += [name for name, body in bodies.items() if body and body[-1].end_lineno - body[0].lineno + 1 > 10]
+    assert long == []
+
+
+@course
+def test_a_picture_comes_early(path):
+    "A drawing or a figure stands among the first cells, before the definitions."
+    def shows(cell):
+        if cell["cell_type"] == "markdown": return re.search(r"!\[|<svg|<img|<figure", source(cell))
+        return any(kind.startswith("image/") for output in cell["outputs"] for kind in output.get("data", {}))
+    assert next((i for i, cell in enumerate(cells(path)) if shows(cell)), 99) <= 12
+
+
+def minutes(path):
+    "How long the page takes up to its questions: 220 words a minute, 8 seconds for a line of code."
+    total, apart = 0., False
+    for cell in cells(path):
+        text = source(cell)
+        if cell["cell_type"] == "markdown": apart = (apart or bool(re.search(r"(?m)^## (Questions|Exercises)", text))) and not re.search(r"(?m)^## In short", text)
+        if apart: continue
+        if cell["cell_type"] == "markdown": total += len(text.split())/220
+        elif not UNSEEN.search(text): total += len(lines(text))*8/60
+    return total
+
+
+def test_the_course_takes_an_afternoon():
+    times = {path.stem: round(minutes(path)) for path in CHAPTERS}
+    assert max(times.values()) <= 42 and sum(times.values()) <= 250, times
+
+
+def imports(name):
+    "What a module of the package imports from the package, anywhere in it."
+    folder, found = [*Path(name).parts[:-1]], set()
+    for node in ast.walk(ast.parse(read(f"gpt_scratch/{name}"))):
+        if isinstance(node, ast.ImportFrom) and node.level: found.add("/".join([*folder[:len(folder)-node.level+1], *(node.module or "").split(".")]).strip("/"))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("gpt_scratch."): found.add(node.module[12:].replace(".", "/"))
+    return found
+
+
+def test_imports_go_one_way():
+    "A chapter imports the primer and the chapters before it, at its head or inside a function, and no toolbox; the primer imports none of them."
+    order = [path.stem[3:] for path in CHAPTERS]
+    for i, name in enumerate(order): assert imports(f"{name}.py") <= {"primer/learning", *order[:i]}, name
+    assert imports("primer/learning.py") == set()
+    for path in sorted((ROOT/"gpt_scratch/toolbox").glob("*.py")):
+        beyond = {name for name in imports(f"toolbox/{path.name}") if name.startswith("beyond/")}
+        assert not beyond or path.name in ("checkpoint.py", "cli.py", "run.py", "export.py", "html.py", "files.py"), f"{path.name} imports {beyond}"
+
+
 def tracked():
     "Every text file that git knows, with its content."
     if not (ROOT/".git").exists(): pytest.skip("not a git checkout")

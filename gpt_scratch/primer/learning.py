@@ -169,6 +169,8 @@ def __matmul__(self:Value, other):
     return Value(a@b, (self, lambda g: g @ b.swapaxes(-1,-2)),
         (other, lambda g: a.swapaxes(-1,-2) @ g))
 
+Value.__rmatmul__ = lambda self,other: Value(other) @ self # an array on the left
+
 # %% ../../nbs/primer/learning.ipynb #8f052044
 @patch
 def reshape(self:Value, *shape:int): # the new shape; one -1 is worked out

@@ -70,7 +70,7 @@ const CONTROLS = [ // name, label, attributes
   ["topK", "Top-k, 0 for all", {type: "range", min: 0, max: 50, step: 1, value: 0}],
   ["topP", "Top-p", {type: "range", min: .05, max: 1, step: .05, value: 1}],
   ["length", "Length", {type: "number", min: 1, max: 20000, value: 300}],
-  ["seed", "Seed, empty for any", {type: "number", min: 0, max: 4294967295}],
+  ["seed", "Seed (optional)", {type: "number", min: 0, max: 4294967295}],
 ];
 
 // A playground inside `root`. `files()` gives the checkpoint to begin with; with `own`, files can be dropped and chosen.
@@ -78,7 +78,7 @@ function playground(root, {files, prompt = "ROMEO:\n", own = false, heading = "h
   const make = (tag, parent, props = {}) => parent.appendChild(Object.assign(document.createElement(tag), props));
   root.replaceChildren();
   root.classList.add("live");
-  let thread, described, looking = 0, running = false, ready = false;
+  let thread, described, sentence = "", looking = 0, running = false, ready = false;
 
   // The parts of the page
   const status = make("p", root, {className: "live-status", role: "status", textContent: "The model is being read …"});
@@ -109,7 +109,7 @@ function playground(root, {files, prompt = "ROMEO:\n", own = false, heading = "h
     return {temperature: number("temperature"), topK: number("topK"), topP: number("topP"), seed};
   };
   const say = (message, bad = false) => { status.textContent = message; status.classList.toggle("live-bad", bad); };
-  const left = unknown => unknown.length ? ` Left out, since the model doesn't know them: ${unknown.slice(0, 12).map(shown).join(" ")}` : "";
+  const left = unknown => unknown.length ? ` Left out, as the model doesn't know them: ${unknown.slice(0, 12).map(shown).join(" ")}` : "";
 
   // A checkpoint, from wherever it comes
   async function open(source, name) {
@@ -119,7 +119,8 @@ function playground(root, {files, prompt = "ROMEO:\n", own = false, heading = "h
       thread?.worker.terminate();
       [thread, described, ready, write.disabled] = [fresh, about, true, false];
       const {block_size: T, n_layer: L, n_head: H, n_embd: C} = about.config;
-      say(`${found.name ?? name ?? "The model"}: ${about.parameters.toLocaleString("en")} parameters, ${L} ${L > 1 ? "layers" : "layer"} of ${H} ${H > 1 ? "heads" : "head"}, ${C} wide; it sees ${T} ${about.kind} at once.`);
+      sentence = `${found.name ?? name ?? "The model"}: ${about.parameters.toLocaleString("en")} parameters, ${L} ${L > 1 ? "layers" : "layer"} of ${H} ${H > 1 ? "heads" : "head"}, ${C} wide; it sees ${T} ${about.kind} at once.`;
+      say(sentence);
       await look();
     } catch (error) {
       say(`Not loaded: ${error.message}.`, true);
@@ -147,13 +148,13 @@ function playground(root, {files, prompt = "ROMEO:\n", own = false, heading = "h
     running = false;
     write.textContent = "Write"; text.readOnly = false; back.disabled = false;
     back.onclick = () => { text.value = before; back.disabled = true; look(); };
-    await look();
+    await look(true);
   }
 
   // What comes next, and where the model looks
   let timer;
-  const lookSoon = () => { clearTimeout(timer); timer = setTimeout(look, 150); };
-  async function look() {
+  const lookSoon = () => { clearTimeout(timer); timer = setTimeout(() => look(), 150); };
+  async function look(quiet = false) {
     if (!ready || running) return;
     const mine = ++looking;
     try {
@@ -167,7 +168,7 @@ function playground(root, {files, prompt = "ROMEO:\n", own = false, heading = "h
         make("span", item, {textContent: percent(p)});
       }
       drawMaps(seen, {tokens, heads, told, make});
-      if (seen.unknown.length) say(left(seen.unknown).trim() + ".");
+      if (seen.unknown.length && !quiet) say(sentence + left(seen.unknown));
     } catch (error) { say(`Stopped: ${error.message}.`, true); }
   }
 
