@@ -122,10 +122,10 @@ def fields_of(
     for field in body:
         if not isinstance(field, ast.AnnAssign): continue
         kind = {"int":int, "float":float}.get(ast.unparse(field.annotation).split("|")[0].strip(), str)
-        values,limits = getattr(field.value, "args", []),getattr(field.value, "keywords", [])
+        allowed = [ast.literal_eval(value) for value in getattr(field.value, "args", [])[1:]]
         comment = source.splitlines()[field.end_lineno-1].partition(" # ")[2].replace("`", "")
-        if len(values)>1: comment += f" ({_range(*map(ast.literal_eval, values[1:]))})"
-        options[field.target.id] = (ast.literal_eval(limits[0].value) if limits else kind, comment)
+        if allowed and kind is not str: comment += f" ({_range(*allowed)})"
+        options[field.target.id] = (tuple(allowed) if allowed and kind is str else kind, comment)
     return options
 
 # %% ../../nbs/toolbox/cli.ipynb #83f71657
