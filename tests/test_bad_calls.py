@@ -54,7 +54,7 @@ CALLS = [ # what is called with the folder above, and part of the message
     (lambda p: train("text.txt", p/"new", **SMALL), "for a file, pass a Path"),
     (lambda p: train(p/"none.txt", p/"new", **SMALL), "none.txt doesn't exist: name a UTF-8 text file"),
     (lambda p: train(p/"hollow", p/"new", **SMALL), "hollow is a folder: name one text file in it"),
-    (lambda p: train(p/"empty.txt", p/"new", **SMALL), "the text has 2 tokens"),
+    (lambda p: train(p/"empty.txt", p/"new", **SMALL), "empty.txt is empty: name a file with some text in it"),
     (lambda p: train(p/"latin.txt", p/"new", **SMALL), "latin.txt is not UTF-8: byte 0xe9"),
     (lambda p: train(TEXT, p/"run", **SMALL), "run already holds something; choose another folder, or resume the run in it"),
     (lambda p: train(TEXT, p/"text.txt", **SMALL), "text.txt already holds something"),

@@ -1,17 +1,23 @@
-"The built site as a reader meets it: pages that say what they show, in Chromium on two themes and two widths, by mouse and by keyboard."
-import os, re, shutil, threading
+"""The built site as a reader meets it: pages that say what they show, in Chromium in two themes and at four widths, by mouse and by keyboard.
+
+Any build will do, of smalldocs or of Quarto: SITE=_docs pytest tests/test_site.py
+"""
+import json, os, re, shutil, sys, threading
 from functools import partial
 from html.parser import HTMLParser
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT/"tools"))
+from check_site import Page, check, site_url
 SITE = Path(os.environ.get("SITE", ROOT/"_docs"))
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-PAGES = ["index", "attention", "beyond/interpret"]
-SCREENS = [("light", 1280), ("dark", 1280), ("light", 390), ("dark", 390)]
+PAGES = sorted(path.relative_to(SITE).with_suffix("").as_posix() for path in SITE.rglob("*.html"))
+WIDTHS = [1600, 1280, 1024, 390]
 
 if not (SITE/"index.html").is_file(): pytest.skip("there is no site: run python tools/build_site.py first", allow_module_level=True)
 
@@ -33,31 +39,34 @@ class Outline(HTMLParser):
         if tag == "main": self.main = False
 
 
-@pytest.mark.parametrize("path", sorted(SITE.rglob("*.html")), ids=lambda path: path.relative_to(SITE).with_suffix("").as_posix())
-def test_page(path):
-    "Headings in order, a text for every image, at most 3 MB with its pictures."
+@pytest.mark.parametrize("page", PAGES)
+def test_page(page):
+    "Headings in order, a text for every image, at most 700 kB with its pictures."
+    path = SITE/f"{page}.html"
     text = path.read_text(encoding="utf-8")
     page = Outline(text)
     assert page.levels[:1] == [1] and all(b <= a + 1 for a, b in zip(page.levels, page.levels[1:])), page.levels
     assert page.without_alt == []
     pictures = {(path.parent/src).resolve() for src in re.findall(r'<img[^>]*\bsrc="([^":]+)"', text)}
-    assert len(text.encode()) + sum(p.stat().st_size for p in pictures if p.is_file()) < 3_000_000
+    assert len(text.encode()) + sum(p.stat().st_size for p in pictures if p.is_file()) < 700_000
 
 
 class Server(SimpleHTTPRequestHandler):
+    "The site, at the server's root and at the path that it will be published under, which Quarto's 404.html asks for."
+    def translate_path(self, path): return super().translate_path(path.removeprefix(urlsplit(site_url()).path))
     def log_message(self, *args): pass
 
 
 @pytest.fixture(scope="module")
 def browser():
-    "A Chromium, and the address of the site."
+    "A Chromium with a window for each theme, and the address of the site."
     playwright = pytest.importorskip("playwright.sync_api", reason="this test needs: pip install playwright")
     if CHROMIUM is None: pytest.skip("this test needs Chromium")
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Server, directory=str(SITE)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     with playwright.sync_playwright() as p:
         chromium = p.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium, f"http://127.0.0.1:{server.server_port}"
+        yield {theme: chromium.new_context(color_scheme=theme) for theme in ("light", "dark")}, f"http://127.0.0.1:{server.server_port}"
         chromium.close()
     server.shutdown()
 
@@ -65,36 +74,121 @@ def browser():
 @pytest.fixture
 def visit(browser):
     "Open a page of the site; at the end it must have asked no other host and reported no error."
-    chromium, address = browser
-    contexts, complaints = [], []
+    windows, address = browser
+    tabs, complaints = [], []
 
     def visit(page, theme="light", width=1280):
-        context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=theme)
-        contexts.append(context)
-        tab = context.new_page()
+        tab = windows[theme].new_page()
+        tabs.append(tab)
+        tab.set_viewport_size({"width": width, "height": 900})
         tab.on("console", lambda message: message.type in ("error", "warning") and complaints.append(message.text))
         tab.on("pageerror", lambda error: complaints.append(str(error)))
         tab.on("request", lambda request: request.url.startswith((address, "data:", "blob:")) or complaints.append(request.url))
-        tab.goto(f"{address}/{page}.html", wait_until="networkidle")
+        tab.goto(f"{address}/{page}", wait_until="load") if "#" in page else tab.goto(f"{address}/{page}.html", wait_until="load")
         return tab
 
     yield visit
-    for context in contexts: context.close()
+    for tab in tabs: tab.close()
     assert complaints == []
 
 
-@pytest.mark.parametrize("theme,width", SCREENS)
+AXE = """() => {
+  for (const copy of [...[...document.querySelectorAll("main pre")].slice(4), ...document.querySelectorAll("math")]) copy.remove(); // a few boxes of code stand for all; axe takes long
+  return axe.run(document, {resultTypes: ["violations"], runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]})
+    .then(found => found.violations.map(v => `${v.id}: ${v.nodes[0].html.slice(0, 120)} ${v.nodes[0].failureSummary}`));
+}"""
+PROSE = """[...document.querySelectorAll("main p, main li")].filter(e => e.textContent.length > 200 && e.offsetWidth > 46*parseFloat(getComputedStyle(document.documentElement).fontSize)).map(e => e.textContent.slice(0, 60))"""
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("page", PAGES)
-def test_in_a_browser(visit, page, theme, width):
-    "Nothing to scroll sideways, the theme of the system, and nothing that axe-core holds against it at WCAG 2.1 AA."
+def test_in_a_browser(visit, page, theme):
+    "Nothing to scroll sideways at any width, lines that can be read, the theme of the system, and nothing that axe-core holds against it at WCAG 2.1 AA."
     axe = pytest.importorskip("axe_playwright_python", reason="this test needs: pip install axe-playwright-python")
-    tab = visit(page, theme, width)
-    assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    tab = visit(page, theme)
+    for width in WIDTHS:
+        tab.set_viewport_size({"width": width, "height": 900})
+        assert tab.evaluate("document.documentElement.scrollWidth") <= width
+        assert tab.evaluate(PROSE) == [], width
     red = int(re.findall(r"\d+", tab.evaluate("getComputedStyle(document.body).backgroundColor"))[0])
     assert red > 200 if theme == "light" else red < 60
     tab.evaluate((Path(axe.__file__).parent/"axe.min.js").read_text(encoding="utf-8"))
-    found = tab.evaluate("axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa']})")
-    assert [f"{v['id']}: {v['nodes'][0]['html'][:120]} {v['nodes'][0]['failureSummary']}" for v in found["violations"]] == []
+    for width in (1280, 390) if theme == "light" else (1280,):
+        tab.set_viewport_size({"width": width, "height": 900})
+        assert tab.evaluate(AXE) == [], width
+
+
+def test_drawings_in_the_dark(visit):
+    "A drawing on white paper doesn't glare from a dark page."
+    tab = visit("index", "dark")
+    assert "invert" in tab.locator("main img").first.evaluate("img => getComputedStyle(img).filter")
+
+
+@pytest.mark.parametrize("page", ["index", "attention", "beyond/interpret"])
+def test_on_a_phone(visit, page):
+    "One menu, which holds the chapters, and a title that isn't cut off."
+    tab = visit(page, width=390)
+    buttons = tab.locator("#quarto-header button:is(.navbar-toggler, .quarto-btn-toggle)")
+    seen = [button for button in buttons.all() if button.is_visible()]
+    assert len(seen) == 1
+    seen[0].click()
+    tab.wait_for_timeout(600)
+    assert tab.locator("#quarto-sidebar a[href$='attention.html']").is_visible()
+    title = tab.locator(".navbar-title, .navbar-brand").first
+    assert title.evaluate("e => e.scrollWidth <= e.clientWidth + 1 && e.getBoundingClientRect().right < 320")
+
+
+def test_code_fits(visit):
+    "A line of 88 characters stands on one line beside both sidebars, and a wrapped one continues further in than it began."
+    tab = visit("attention")
+    lines = "[...document.querySelectorAll('main pre > code.sourceCode > span[id]')]"
+    assert tab.evaluate(f"{lines}.filter(e => e.textContent.length <= 88 && e.offsetHeight > 1.8*parseFloat(getComputedStyle(e).lineHeight)).map(e => e.textContent)") == []
+    tab.set_viewport_size({"width": 390, "height": 900})
+    assert tab.evaluate(f"{lines}.every(e => parseFloat(getComputedStyle(e).paddingLeft) > 20)")
+
+
+DEFINED = {path: path.read_text(encoding="utf-8") for path in SITE.rglob("*.html") if not path.parent.name == "notes"}
+MOVED = json.loads((Path(__file__).parent/"anchors-0.1.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("page", MOVED)
+def test_old_anchors(page):
+    "What version 0.1 defined on a chapter's page is there, or page.html knows which page it is on now. Where a section is gone, its link leads to the page."
+    rows = re.findall(r'\["(\w+)", /(.+?)/, "([\w/.]+)"\]', (ROOT/"nbs/page.html").read_text(encoding="utf-8"))
+    assert {row[0] for row in rows} <= set(MOVED)
+    here = Page((SITE/f"{page}.html").read_text(encoding="utf-8")).ids
+    for anchor in MOVED[page]:
+        now = {path.relative_to(SITE).as_posix() for path in DEFINED if f'id="{anchor}"' in DEFINED[path]}
+        leads = next((row[2] for row in rows if row[0] == page and re.search(row[1], anchor)), None)
+        assert anchor in here or not now or leads in now, f"{page}.html#{anchor} leads to {leads} and is on {now}"
+
+
+def test_an_old_link_is_followed(visit):
+    tab = visit("tokenizer.html#bpetokenizer.encode")
+    tab.wait_for_url("**/beyond/bytepairs.html#bpetokenizer.encode")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT/"_proc").rglob("*.ipynb")), ids=lambda path: path.relative_to(ROOT/"_proc").with_suffix("").as_posix())
+def test_what_quarto_gets(path):
+    "No output for which Quarto would load scripts from another host."
+    outputs = [output for cell in json.loads(path.read_text(encoding="utf-8"))["cells"] for output in cell.get("outputs", [])]
+    assert {kind for output in outputs for kind in output.get("data", {})} <= {"text/plain", "text/markdown", "image/png", "image/svg+xml", "text/latex"}
+
+
+@pytest.mark.parametrize("page", [*MOVED, "primer/learning"])
+def test_terms_lead_to_the_glossary(page):
+    "Each chapter leads to entries of the glossary."
+    links = re.findall(r'href="[./]*notes/glossary\.html#([\w-]+)"', (SITE/f"{page}.html").read_text(encoding="utf-8"))
+    assert len(set(links)) >= 5, links
+
+
+def test_check_site_knows_its_address(tmp_path):
+    "Links that begin with the path the site is published under are links into the site."
+    base = urlsplit(site_url()).path
+    (tmp_path/"index.html").write_text(f'<a href="{base}/404.html">', encoding="utf-8")
+    (tmp_path/"404.html").write_text(f'<img src="{base}/there.png"><a href="{base}/index.html"></a><a href="{base}/">home</a><img src="{base}/gone.png">', encoding="utf-8")
+    (tmp_path/"there.png").touch()
+    assert check(tmp_path) == [f"404.html: loads {base}/gone.png, which doesn't exist"]
 
 
 @pytest.mark.parametrize("page,here", [("index", 0), ("attention", 1), ("beyond/interpret", 0)])
@@ -104,7 +198,7 @@ def test_notebook_links_and_map(visit, page, here):
     assert len(links) == 3 and all(re.search(r"github(\.com)?/[\w-]+/\w+/\w+/main/nbs/.*\.ipynb$", link) for link in links), links
     learner = tab.locator(".notebook-links a[download]").evaluate_all("links => links.map(a => a.href)")
     assert len(learner) == here and all(tab.request.get(link).json()["nbformat"] == 4 for link in learner)
-    assert tab.locator(".course-map li").count() == (8 if "/" not in page else 0)
+    assert tab.locator(".course-map li").count() == (10 if "/" not in page else 0)
     assert tab.locator(".course-map [aria-current=page]").count() == here
 
 
@@ -141,8 +235,9 @@ def test_views_share_a_page(visit):
 
 
 def test_search(visit):
-    "The search box finds a chapter by a word of its text."
+    "The search box finds a chapter by a word of its text, and loads its index only then."
     tab = visit("index")
+    assert not tab.evaluate("performance.getEntriesByType('resource').some(file => file.name.includes('search.json'))")  # the index is large
     tab.keyboard.press("/")
     tab.keyboard.type("softmax")
     tab.wait_for_timeout(800)

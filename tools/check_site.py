@@ -54,12 +54,14 @@ def site_url():
 def check(site):
     "The problems of the site in folder `site`, one line each."
     site, home, problems = Path(site).resolve(), site_url(), []
+    base = urlsplit(home).path # the site's own path on its host; the 404 page's links begin with it
     pages = {p: Page(p.read_text(encoding="utf-8")) for p in sorted(site.rglob("*.html"))}
     if not pages: return [f"{site}: no pages"]
 
     def find(source, href):
         "The file inside the site that `href` on `source` leads to, its fragment, and None for the file when it leads elsewhere."
         if href == home or href.startswith(home + "/"): href, source = href[len(home):].lstrip("/") or "index.html", site / "index.html"
+        if re.match(re.escape(base) + "(/|$)", href): href, source = href[len(base):].lstrip("/") or "index.html", site / "index.html"
         url = urlsplit(href)
         if url.scheme or url.netloc: return None, ""
         path = unquote(url.path)

@@ -34,7 +34,9 @@ def find_term(
 )->str: # the term as the glossary has it, or nothing
     "The term that these words use."
     name = words.strip("*_ ").lower()
-    return next((form for form in (name, name.removesuffix("s"), name.removesuffix("es"), name + "s") if form in terms), "")
+    forms = [form for form in (name, name.removesuffix("s"), name.removesuffix("es"), name + "s") if form in terms]
+    longer = [term for term in terms if term.endswith(f" {name}")] # the stream is the residual stream
+    return next(iter(forms + longer), "")
 
 # %% ../../nbs/toolbox/pages.ipynb #777edf2a
 NOT_PROSE = r"```.*?```|<summary>.*?</summary>|^(?:#|\||<|:::|    ).*?$|`[^`]*`|\$\$.*?\$\$|\$[^$\n]+\$|!?\[(?:[^\[\]]|\[[^\]]*\])*\][({][^)}]*[)}]|<[^>]+>|https?://\S+"

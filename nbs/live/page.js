@@ -70,7 +70,7 @@ const CONTROLS = [ // name, label, attributes
   ["topK", "Top-k, 0 for all", {type: "range", min: 0, max: 50, step: 1, value: 0}],
   ["topP", "Top-p", {type: "range", min: .05, max: 1, step: .05, value: 1}],
   ["length", "Length", {type: "number", min: 1, max: 20000, value: 300}],
-  ["seed", "Seed, empty for any", {type: "number", min: 0, max: 4294967295}],
+  ["seed", "Seed (optional)", {type: "number", min: 0, max: 4294967295}],
 ];
 
 // A playground inside `root`. `files()` gives the checkpoint to begin with; with `own`, files can be dropped and chosen.
