@@ -91,12 +91,6 @@ class MultiHeadAttention(nn.Module):
         "One product, taken apart into the queries, keys and values of each head."
         return self.qkv(x).unflatten(-1, (3, self.n_head, -1)).permute(2, 0, 3, 1, 4)
 
-    def merge(self,
-        heads:Tensor, # what each head gathered, `(B,H,T,D)`
-    )->Tensor: # mixed, `(B,T,C)`
-        "Concatenate the heads' results and mix them."
-        return self.dropout(self.proj(heads.transpose(1, 2).flatten(2)))
-
     def forward(self,
         x:Tensor, # token vectors, `(B,T,C)`
     )->Tensor: # what the heads gathered, mixed, `(B,T,C)`
@@ -105,6 +99,14 @@ class MultiHeadAttention(nn.Module):
         p = self.dropout.p if self.training else 0.
         heads = F.scaled_dot_product_attention(q, k, v, dropout_p=p, is_causal=True)
         return self.merge(heads)
+
+# %% ../nbs/03_attention.ipynb #3d01e3f1
+@patch
+def merge(self:MultiHeadAttention,
+    heads:Tensor, # what each head gathered, `(B,H,T,D)`
+)->Tensor: # mixed, `(B,T,C)`
+    "Concatenate the heads' results and mix them."
+    return self.dropout(self.proj(heads.transpose(1, 2).flatten(2)))
 
 # %% ../nbs/03_attention.ipynb #5a7d0c32
 @patch

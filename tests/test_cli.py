@@ -155,7 +155,7 @@ def test_options_are_the_fields_of_the_configs():
     from gpt_scratch.toolbox.run import PRESETS
     from gpt_scratch.train import TrainConfig
     table = {name: kind.__name__ if isinstance(kind, type) else kind for name,(kind,_) in {**cli.MODEL_OPTIONS, **cli.TRAINING_OPTIONS}.items()}
-    kinds = {f.name: f.metadata.get("choices") or f.type.split("|")[0].strip() for cls in (GPTConfig, TrainConfig) for f in fields(cls)}
+    kinds = {f.name: f.metadata["allowed"] if f.type == "str" else f.type.split("|")[0].strip() for cls in (GPTConfig, TrainConfig) for f in fields(cls)}
     kinds.pop("vocab_size")
     assert table == kinds
     assert cli.COMMANDS["train"][1]["preset"][0] == (*PRESETS,)
@@ -307,7 +307,7 @@ WRONG_LINES = [ # exit code, command line, part of the message
     (1, "generate --checkpoint run --top_k 0", "top_k is 0; it must be"),
     (1, "generate --checkpoint run --top_p 2", "top_p is 2.0; it must be"),
     (1, "generate --checkpoint run --seed -1", "seed is -1; it must be"),
-    (1, "generate --checkpoint run --seed 9223372036854775808", "below 2**63"), (1, TRAIN + "--seed 9223372036854775808", "below 2**63"),
+    (1, "generate --checkpoint run --seed 9223372036854775808", "below 2**63"), (1, TRAIN + "--seed 9223372036854775808", "seed is 9223372036854775808; it must be"),
     (1, "generate --checkpoint run --stop=", "a stop is empty; it must have"),
     (1, "generate --checkpoint run --max_new_tokens -1", "max_new_tokens is -1; it must be"),
     (1, "evaluate --checkpoint run --input french.txt", "unknown character"),

@@ -122,10 +122,10 @@ def fields_of(
     for field in body:
         if not isinstance(field, ast.AnnAssign): continue
         kind = {"int":int, "float":float}.get(ast.unparse(field.annotation).split("|")[0].strip(), str)
-        values,limits = getattr(field.value, "args", []),getattr(field.value, "keywords", [])
+        allowed = [ast.literal_eval(value) for value in getattr(field.value, "args", [])[1:]]
         comment = source.splitlines()[field.end_lineno-1].partition(" # ")[2].replace("`", "")
-        if len(values)>1: comment += f" ({_range(*map(ast.literal_eval, values[1:]))})"
-        options[field.target.id] = (ast.literal_eval(limits[0].value) if limits else kind, comment)
+        if allowed and kind is not str: comment += f" ({_range(*allowed)})"
+        options[field.target.id] = (tuple(allowed) if allowed and kind is str else kind, comment)
     return options
 
 # %% ../../nbs/toolbox/cli.ipynb #83f71657
@@ -232,13 +232,15 @@ def generate(
 ):
     "Write text with a trained model."
     import torch
-    from gpt_scratch.generate import as_text,stop_at
+    from gpt_scratch.beyond.speed import lean
+    from gpt_scratch.toolbox.writing import as_text,stop_at
     model,tokenizer,device = _load(args)
     prompt = tokenizer.encode(args.prompt or "", errors=args.errors)
     print(tokenizer.decode(prompt), end="", flush=True)
     idx = torch.tensor([prompt or tokenizer.encode("\n", errors="skip") or [0]], device=device)
     ids = model.stream(idx, args.max_new_tokens, args.temperature, args.top_k, args.top_p, args.seed, args.window)
-    for piece in stop_at(as_text(tokenizer, ids), [] if args.stop is None else args.stop): print(piece, end="", flush=True)
+    with lean(model):
+        for piece in stop_at(as_text(tokenizer, ids), [] if args.stop is None else args.stop): print(piece, end="", flush=True)
     print()
 
 # %% ../../nbs/toolbox/cli.ipynb #3ee7546c

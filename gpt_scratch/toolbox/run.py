@@ -23,7 +23,7 @@ from .log import Guarded,JSONLines,Logger,open_logger,read_history,reporter
 
 # %% auto #0
 __all__ = ['CAREFUL', 'PRESETS', 'FIXED', 'Run', 'device_of', 'generators', 'check_tensors', 'check_state', 'explained',
-           'make_configs', 'pick_device', 'train', 'claim_folder', 'check_length', 'start_run', 'load_again',
+           'make_configs', 'pick_device', 'train', 'claim_folder', 'claimed', 'check_length', 'start_run', 'load_again',
            'check_sizes', 'saved_settings', 'resume_run']
 
 # %% ../../nbs/toolbox/run.ipynb #cae298a6
@@ -299,6 +299,21 @@ def claim_folder(
         raise ValueError(f"{out} already holds something; choose another folder, or resume the run in it")
     out.mkdir(parents=True, exist_ok=True)
 
+# %% ../../nbs/toolbox/run.ipynb #bdd65d16
+@contextlib.contextmanager
+def claimed(
+    out:Path|None, # the folder of a new run, if it has one
+):
+    "Claim a folder; what was made vanishes again if the run can't begin."
+    made = [folder for folder in (out, *out.parents) if not folder.exists()] if out else []
+    if out: claim_folder(out)
+    try: yield
+    except ValueError: # leave nothing that would block the next try
+        for name in ("ids.bin", "ids.json") if out else (): (out/name).unlink(missing_ok=True)
+        for folder in made or [out][:bool(out)]:
+            with contextlib.suppress(OSError): folder.rmdir()
+        raise
+
 # %% ../../nbs/toolbox/run.ipynb #2b9a8f30
 def check_length(
     ids:Tensor, # the whole text, `(N,)`
@@ -327,18 +342,12 @@ def start_run(
     start = PRESETS[preset] | {name:value for name,value in options.items() if name not in own}
     Config,Model = classes_of(PRESETS[preset].get("variant", ""))
     sizes,settings = make_configs({name:value for name,value in start.items() if name!="variant"}, Config(), TrainConfig())
-    if out: claim_folder(out)
-    try:
+    with claimed(out):
         tokenizer,ids = prepare(text, folder=out, **own)
         check_length(ids, sizes, settings)
         torch.manual_seed(settings.seed)
         model = Model(replace(sizes, vocab_size=tokenizer.vocab_size)).to(device)
         return kind(model, tokenizer, ids, settings, out, loggers)
-    except ValueError: # leave nothing that would block the next try
-        if out:
-            for name in ("ids.bin", "ids.json"): (out/name).unlink(missing_ok=True)
-            out.rmdir()
-        raise
 
 # %% ../../nbs/toolbox/run.ipynb #fafe05fd
 def load_again(
