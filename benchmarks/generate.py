@@ -12,9 +12,10 @@ os.environ["USE_TF"] = os.environ["USE_FLAX"] = "0"
 import torch, transformers
 
 from gpt_scratch.beyond.gpt2 import to_hf
-from gpt_scratch.beyond.speed import machine, report, take_turns
-from gpt_scratch.generate import cache_for, next_logits
+from gpt_scratch.beyond.speed import lean, machine, report, take_turns
+from gpt_scratch.generate import Reader
 from gpt_scratch.model import GPTConfig, GPTLanguageModel, count_parameters, init_weights
+from gpt_scratch.toolbox.writing import continue_all
 
 SHORT, LONG = 255, 1000  # as many as fit into Hugging Face's positions after a prompt of one id, and about a page
 
@@ -31,8 +32,8 @@ def uncached(model, idx, n):
 @torch.no_grad()
 def largest_difference(model, theirs, text):
     "Between our logits, step by step with the cache, and theirs of one pass over the same text; both are up to some tens large."
-    cache, expected = cache_for(model), theirs(text).logits
-    return max((next_logits(model, text[:, :n], cache) - expected[:, n - 1]).abs().max().item() for n in range(1, text.shape[1] + 1))
+    reader, expected = Reader(model), theirs(text).logits
+    with lean(model): return max((reader(text[:, :n]) - expected[:, n - 1]).abs().max().item() for n in range(1, text.shape[1] + 1))
 
 
 def main():
@@ -46,7 +47,9 @@ def main():
     model = GPTLanguageModel(GPTConfig()).apply(lambda part: init_weights(part, 0.1)).eval()  # large weights have clear favorites
     theirs, idx = to_hf(model), torch.zeros(1, 1, dtype=torch.long)
     def hf(n, **options): return theirs.generate(idx, max_new_tokens=n, use_cache=True, pad_token_id=0, **options)
-    def ours(n, **options): return model.generate(idx, n, seed=0, **options)
+    def plain(n, **options): return model.generate(idx, n, seed=0, **options)
+    def ours(n, **options):
+        with lean(model): return plain(n, **options)
 
     print(f"{machine()}, transformers {transformers.__version__}; float32, {count_parameters(model.config):,} parameters")
     text = ours(SHORT)
@@ -56,6 +59,7 @@ def main():
     print(f"{SHORT} new tokens, drawn at temperature 1 after a prompt of one")
     runs = take_turns(args.repeats, **{
         "ours": lambda: ours(SHORT),
+        "ours, without the lean step": lambda: plain(SHORT),
         "Hugging Face generate, with its cache": lambda: hf(SHORT, do_sample=True, top_k=0),
         "uncached loop": lambda: uncached(model, idx, SHORT)})
     report(runs, "ours", SHORT)
@@ -70,7 +74,7 @@ def main():
     print(f"\n{SHORT} new tokens for each of 8 prompts at once, and for one after the other")
     prompts = [[i]*(i + 1) for i in range(8)]
     runs = take_turns(args.repeats, **{
-        "ours, together": lambda: model.generate(prompts, SHORT - 7, seed=0),
+        "ours, together": lambda: continue_all(model, prompts, SHORT - 7, seed=0),
         "ours, one by one": lambda: [model.generate([prompt], SHORT - 7, seed=i) for i, prompt in enumerate(prompts)]})
     report(runs, "ours, together", 8*(SHORT - 7))
 

@@ -37,7 +37,7 @@ class Recorder:
         with torch.no_grad():
             x, maps = model.embedding(torch.tensor([tokenizer.encode(PROMPT)])), []
             for block in model.blocks:
-                maps.append(block.attention(block.ln1(x), return_weights=True)[1][0])
+                maps.append(block.attention.weights(block.ln1(x))[0])
                 x = block(x)
         model.train(training)
         self.maps.append(torch.stack(maps))  # (layer, head, T, T)

@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Callable,Iterator
 from contextlib import contextmanager
 from functools import partial
-from inspect import signature
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -25,9 +24,9 @@ def record(
     if model.training: raise ValueError("the model is in training mode, where dropout blurs what you see; call model.eval() first")
     acts = {}
     def keep(name, module, args, output):
-        if "return_weights" in signature(module.forward).parameters:
+        if hasattr(module, "weights"):
             inner = dict(acts)
-            with torch.no_grad(): weights = module.forward(*args, return_weights=True)[1]
+            with torch.no_grad(): weights = module.weights(*args)
             acts.update(inner) # the second run went through the same hooks
             acts[f"{name}.weights"] = weights
         acts[name] = output

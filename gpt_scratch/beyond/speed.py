@@ -8,18 +8,22 @@ import os,platform,statistics,time
 from collections.abc import Callable,Iterator
 from contextlib import contextmanager
 from functools import cache,partial
-import torch
+import numpy as np,torch
+from fastcore.basics import patch
 from torch import Tensor,nn
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
-from ..attention import MultiHeadAttention
+from ..attention import MultiHeadAttention,attention_weights
+from ..block import Block,FeedForward,LayerNorm
+from ..embedding import Embedding
+from ..generate import reads_on
 from ..model import GPTLanguageModel
 
 # %% auto #0
-__all__ = ['take_turns', 'ratio', 'report', 'machine', 'peak_flops', 'bandwidth', 'Roofline', 'operations', 'PlainAttention',
-           'product', 'Linear', 'wins', 'quick']
+__all__ = ['KNOWN', 'take_turns', 'ratio', 'report', 'machine', 'peak_flops', 'bandwidth', 'Roofline', 'operations', 'by_formula',
+           'PlainAttention', 'product', 'Linear', 'wins', 'quick', 'norm_row', 'LeanStep', 'fits', 'lean']
 
 # %% ../../nbs/beyond/speed.ipynb #cdb5e11c
 def take_turns(
@@ -119,16 +123,22 @@ def operations(
     return count(*args, out_val=out) if count else 0
 
 # %% ../../nbs/beyond/speed.ipynb #36b18a20
+def by_formula(
+    part:MultiHeadAttention, # whose weights to use
+    x:Tensor, # token vectors, `(B,T,C)`
+)->Tensor: # mixed, `(B,T,C)`
+    "What attention computes, product by product, never fused."
+    q,k,v = part.split(x)
+    p = part.dropout.p if part.training else 0.
+    return part.merge(F.dropout(attention_weights(q, k), p) @ v)
+
 class PlainAttention(MultiHeadAttention):
-    "Attention by the formula, product by product, never fused."
+    "Attention by the formula."
     def forward(self,
         x:Tensor, # token vectors, `(B,T,C)`
-        return_weights:bool=False, # also return who looked where
-        cache:object=None, # adds the keys and values of earlier calls, see chapter 07
-    )->Tensor|tuple[Tensor,Tensor]: # mixed `(B,T,C)`; with the weights `(B,H,T,T)` on request
-        "Ask for the weights, which only the formula has."
-        out = super().forward(x, True, cache)
-        return out if return_weights else out[0]
+    )->Tensor: # mixed, `(B,T,C)`
+        "See `by_formula`."
+        return by_formula(self, x)
 
 # %% ../../nbs/beyond/speed.ipynb #02ab49fb
 def product(
@@ -168,17 +178,109 @@ def wins()->bool: # false where there is no oneDNN
 def quick(
     model:GPTLanguageModel, # parts of your own are left alone
 )->Iterator[GPTLanguageModel]: # the same model
-    "In this context a model on a CPU trains with oneDNN's products where they win, and in 16 bits with attention by the formula."
+    "In this context a model on a CPU trains with faster products and, in 16 bits, plain attention."
     def linear(part, x):
-        if x.dtype!=torch.float32 or x.device.type!="cpu" or torch.is_autocast_enabled("cpu"): return nn.Linear.forward(part, x)
-        return Linear.apply(x, part.weight, part.bias)
-    def attention(part, x, return_weights=False, cache=None):
-        plain = x.device.type=="cpu" and torch.is_autocast_enabled("cpu") and x.shape[1]<=512
-        out = MultiHeadAttention.forward(part, x, return_weights or plain, cache)
-        return out[0] if plain and not return_weights else out
+        plain = x.dtype!=torch.float32 or x.device.type!="cpu" or torch.is_autocast_enabled("cpu")
+        return nn.Linear.forward(part, x) if plain else Linear.apply(x, part.weight, part.bias)
+    def attention(part, x):
+        formula = x.device.type=="cpu" and torch.is_autocast_enabled("cpu") and x.shape[1]<=512
+        return by_formula(part, x) if formula else MultiHeadAttention.forward(part, x)
     ways = {MultiHeadAttention:attention} | ({nn.Linear:linear} if wins() else {})
     parts = [part for part in model.modules() if type(part) in ways and "forward" not in vars(part)]
-    for part in parts: part.forward = partial(ways[type(part)], part)
+    for part in parts:
+        if hasattr(part, "read_on"): part.read_on = part.read_on # goes with this forward as well
+        part.forward = partial(ways[type(part)], part)
     try: yield model
     finally:
-        for part in parts: del part.forward
+        for part in parts:
+            del part.forward
+            vars(part).pop("read_on", None)
+
+# %% ../../nbs/beyond/speed.ipynb #42c72887
+def norm_row(
+    x:np.ndarray, # one vector, `(C,)`
+    weight:np.ndarray, # learned scale γ, `(C,)`
+    bias:np.ndarray, # learned shift β, `(C,)`
+    eps:float, # keeps a constant vector from dividing by zero
+)->np.ndarray: # normalized, `(C,)`
+    "Layer normalization of a single vector."
+    x = x-x.sum()/len(x)
+    return x*(x.dot(x)/len(x)+eps)**-0.5*weight+bias
+
+# %% ../../nbs/beyond/speed.ipynb #337b78fe
+class LeanStep:
+    "`read_on` of the course's model, with a short way for one more id of one text."
+    def __init__(self,
+        model:GPTLanguageModel, # whatever its parts: where the short way isn't right, it isn't taken
+        matrix:Callable=lambda weight: weight, # makes something with a `dot` of a block's matrix
+    ):
+        self.model,self.matrix,self.last = model,matrix,None
+
+    def __call__(self,
+        idx:Tensor, # new ids, `(B,T)`
+        past:list|None=None, # what was kept before
+    )->tuple[Tensor,list]: # logits `(B,T,V)`, and what to keep
+        "Read on; one id of one text takes the short way."
+        single = past is not None and idx.numel()==1
+        if not single or not (past is self.last or fits(self.model)):
+            return GPTLanguageModel.read_on(self.model, idx, past)
+        if past is not self.last: self.begin(past)
+        n = past[0]+1
+        logits = self.step(idx.item(), past[0])
+        kept = [tuple(torch.from_numpy(room[:,:n])[None] for room in pair) for pair in self.room]
+        self.last = [n,*kept]
+        return torch.from_numpy(logits)[None,None],self.last
+
+    def begin(self,
+        past:list, # what the model's own `read_on` has kept
+    ):
+        "Take the model's own numbers, and copy the past to where there is room for more."
+        def numbers(part): return [p.detach().numpy() for p in part.parameters()]
+        m = self.model
+        self.embedding,self.ln_f,self.lm_head = map(numbers, (m.embedding, m.ln_f, m.lm_head))
+        self.blocks = [[self.matrix(w) if w.ndim==2 else w for w in numbers(b)] for b in m.blocks]
+        _,H,n,D = past[1][0].shape
+        self.room = [np.empty((2,H,m.config.block_size,D), np.float32) for _ in m.blocks]
+        for room,(k,v) in zip(self.room, past[1:]): room[:,:,:n] = k[0],v[0]
+
+# %% ../../nbs/beyond/speed.ipynb #6946f1f4
+KNOWN = {GPTLanguageModel,Embedding,Block,LayerNorm,MultiHeadAttention,FeedForward,
+    nn.Embedding,nn.Linear,nn.Dropout,nn.ModuleList}
+
+def fits(
+    model:GPTLanguageModel, # whose parts may be your own
+)->bool: # whether it is the course's model in float32 on a CPU, unwatched
+    "Whether the short way computes what the model computes."
+    numbers = all(p.dtype==torch.float32 and p.device.type=="cpu" for p in model.parameters())
+    def plain(part): return type(part) in KNOWN and not (part._forward_hooks or part._forward_pre_hooks or "forward" in vars(part))
+    return numbers and all(map(plain, model.modules()))
+
+# %% ../../nbs/beyond/speed.ipynb #3e5b7a90
+@patch
+def step(self:LeanStep,
+    id:int, # the id to read
+    n:int, # how many came before it
+)->np.ndarray: # scores for what comes next, `(V,)`
+    "Chapters 02 to 05, for a single position."
+    (token,position),(head,bias) = self.embedding,self.lm_head
+    eps,H = self.model.ln_f.eps,self.model.config.n_head
+    x = token[id]+position[n]
+    for (w1,b1,qkv,proj,bp,w2,b2,up,bu,down,bd),room in zip(self.blocks, self.room):
+        q,room[0,:,n],room[1,:,n] = qkv.dot(norm_row(x, w1, b1, eps)).reshape(3, H, -1)
+        keys,values = room[:,:,:n+1]
+        scores = q[:,None] @ keys.swapaxes(1, 2) * q.shape[-1]**-0.5
+        shares = np.exp(scores-scores.max(-1, keepdims=True))
+        x = x + proj.dot((shares/shares.sum(-1, keepdims=True) @ values).reshape(-1)) + bp
+        x = x + down.dot(np.maximum(up.dot(norm_row(x, w2, b2, eps))+bu, 0)) + bd
+    return head.dot(norm_row(x, *self.ln_f, eps))+bias
+
+# %% ../../nbs/beyond/speed.ipynb #07a7e2f7
+@contextmanager
+def lean(
+    model:GPTLanguageModel, # parts of your own are left alone
+    matrix:Callable=lambda weight: weight, # see `LeanStep`
+)->Iterator[GPTLanguageModel]: # the same model
+    "In this context a model writes a single text with the lean step."
+    model.read_on = LeanStep(model, matrix)
+    try: yield model
+    finally: del model.read_on

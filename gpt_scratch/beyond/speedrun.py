@@ -112,12 +112,11 @@ class NgramEmbedding(Embedding):
 
     def forward(self,
         idx:Tensor, # ids, `(B,T)`
-        start:int=0, # the place of the first of them; nothing before it is seen
     )->Tensor: # one vector per id, `(B,T,C)`
         "The sum of the vectors of each id, its place, and the n-grams that end with it."
         V = self.token.num_embeddings
         grams = sum(table(ngram_rows(idx, n, table.num_embeddings, V)) for n,table in enumerate(self.tables, 2))
-        return super().forward(idx, start) + self.scale*grams
+        return super().forward(idx) + self.scale*grams
 
 # %% ../../nbs/beyond/speedrun.ipynb #b4116efb
 @dataclass(frozen=True)
@@ -150,10 +149,3 @@ class Speedrun(GPTLanguageModel):
         c = config
         self.embedding = NgramEmbedding(c.vocab_size, c.block_size, c.n_embd, c.n_gram, c.rows).apply(init_weights)
         for table in self.embedding.tables: nn.init.zeros_(table.weight)
-
-    def forward(self,
-        idx:Tensor, # ids, `(B,T)` with `T` up to block_size
-        targets:Tensor|None=None, # the ids that really come next, `(B,T)`
-    )->tuple[Tensor,Tensor|None]: # logits `(B,T,V)`, and the mean loss in nats if there are targets
-        "As chapter 05, but without a cache: the tables need the ids before the new one."
-        return super().forward(idx, targets)

@@ -232,13 +232,15 @@ def generate(
 ):
     "Write text with a trained model."
     import torch
-    from gpt_scratch.generate import as_text,stop_at
+    from gpt_scratch.beyond.speed import lean
+    from gpt_scratch.toolbox.writing import as_text,stop_at
     model,tokenizer,device = _load(args)
     prompt = tokenizer.encode(args.prompt or "", errors=args.errors)
     print(tokenizer.decode(prompt), end="", flush=True)
     idx = torch.tensor([prompt or tokenizer.encode("\n", errors="skip") or [0]], device=device)
     ids = model.stream(idx, args.max_new_tokens, args.temperature, args.top_k, args.top_p, args.seed, args.window)
-    for piece in stop_at(as_text(tokenizer, ids), [] if args.stop is None else args.stop): print(piece, end="", flush=True)
+    with lean(model):
+        for piece in stop_at(as_text(tokenizer, ids), [] if args.stop is None else args.stop): print(piece, end="", flush=True)
     print()
 
 # %% ../../nbs/toolbox/cli.ipynb #3ee7546c
