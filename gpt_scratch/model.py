@@ -38,7 +38,8 @@ def as_number(
 
 # %% ../nbs/05_model.ipynb #755fd001
 RANGES = dict(vocab_size=(int, 1, 10**6), block_size=(int, 1, 10**6),
-    n_embd=(int, 1, 2**16), n_head=(int, 1, 2**10), n_layer=(int, 1, 2**10), dropout=(float, 0, .99))
+    n_embd=(int, 1, 2**16), n_head=(int, 1, 2**10), n_layer=(int, 1, 2**10),
+    dropout=(float, 0, .99))
 
 @dataclass(frozen=True)
 class GPTConfig:
@@ -66,10 +67,9 @@ class GPTLanguageModel(nn.Module):
         block:type=Block, # the class of its blocks, `(n_embd, n_head, dropout)`
     ):
         super().__init__()
-        self.config,c = config,config
+        self.config,c,depth = config,config,range(config.n_layer)
         self.embedding = Embedding(c.vocab_size, c.block_size, c.n_embd)
-        self.blocks = nn.ModuleList(block(c.n_embd, c.n_head, c.dropout)
-            for _ in range(c.n_layer))
+        self.blocks = nn.ModuleList(block(c.n_embd, c.n_head, c.dropout) for _ in depth)
         self.ln_f,self.lm_head = LayerNorm(c.n_embd),nn.Linear(c.n_embd, c.vocab_size)
         self.apply(init_weights)
 
@@ -79,8 +79,7 @@ class GPTLanguageModel(nn.Module):
     )->tuple[Tensor,Tensor|None]: # logits `(B,T,V)`; mean loss in nats, or None
         "Scores for the next id at each position, and how wrong they are."
         if idx.dim()!=2 or idx.shape[1]>self.config.block_size:
-            raise ValueError(f"idx has the shape {tuple(idx.shape)}; it must be (B,T) "
-                f"with T up to block_size, which is {self.config.block_size}")
+            raise ValueError(f"{idx.shape}: not (B,T), T up to {self.config.block_size}")
         x = self.embedding(idx)
         for block in self.blocks: x = block(x)
         logits = self.lm_head(self.ln_f(x))
