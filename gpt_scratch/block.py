@@ -32,7 +32,8 @@ class LayerNorm(nn.Module):
         eps:float=1e-5, # keeps a constant vector from dividing by zero
     ):
         super().__init__()
-        self.weight,self.bias = nn.Parameter(torch.ones(n_embd)),nn.Parameter(torch.zeros(n_embd))
+        self.weight = nn.Parameter(torch.ones(n_embd))
+        self.bias = nn.Parameter(torch.zeros(n_embd))
         self.eps = eps
 
     def forward(self,
@@ -43,7 +44,7 @@ class LayerNorm(nn.Module):
 
 # %% ../nbs/04_block.ipynb #f4f3c9a2
 class FeedForward(nn.Module):
-    "A two-layer network applied to every position alike: up to `4C`, ReLU, back to `C`."
+    "Two layers, applied to every position alike: up to `4C`, ReLU, back to `C`."
     def __init__(self,
         n_embd:int, # width of the residual stream, `C`
         dropout:float=0.0, # share of outputs to zero, while training
@@ -60,14 +61,14 @@ class FeedForward(nn.Module):
 
 # %% ../nbs/04_block.ipynb #5cde15d9
 class Block(nn.Module):
-    "Communicate, then compute: pre-LN attention and feed-forward, each added to the residual stream."
+    "Pre-LN attention, then feed-forward, each added to the residual stream."
     def __init__(self,
         n_embd:int, # width of the residual stream, `C`
         n_head:int, # number of attention heads, `H`
         dropout:float=0.0, # share to zero in each part, while training
-        attention:type=MultiHeadAttention, # the class that gathers, `(n_embd, n_head, dropout)`
-        feed_forward:type=FeedForward, # the class that digests, `(n_embd, dropout)`
-        norm:type=LayerNorm, # the class that normalizes, `(n_embd)`
+        attention:type=MultiHeadAttention, # what gathers, `(n_embd, n_head, dropout)`
+        feed_forward:type=FeedForward, # what works on it, `(n_embd, dropout)`
+        norm:type=LayerNorm, # what normalizes, `(n_embd)`
     ):
         super().__init__()
         self.ln1,self.attention = norm(n_embd),attention(n_embd, n_head, dropout)

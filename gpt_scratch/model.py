@@ -28,15 +28,18 @@ def as_number(
 )->int|float: # the same as a number of Python's
     "The value as `int` or `float`; a ValueError names what is wrong with it."
     whole = kind is int
-    fits = isinstance(value, Integral if whole else Real) and not isinstance(value, bool)
+    fits = isinstance(value, Integral if whole else Real) and not isinstance(value,
+        bool)
     if not fits or not low<=value<=high:
         words = "a whole number" if whole else "a number"
-        raise ValueError(f"{name} is {value!r}; it must be {words} from {low} to {high:,}")
+        limits = f"{words} from {low} to {high:,}"
+        raise ValueError(f"{name} is {value!r}; it must be {limits}")
     return kind(value)
 
 # %% ../nbs/05_model.ipynb #755fd001
-RANGES = dict(vocab_size=(int, 1, 10**6), block_size=(int, 1, 10**6), n_embd=(int, 1, 2**16),
-    n_head=(int, 1, 2**10), n_layer=(int, 1, 2**10), dropout=(float, 0, .99))
+RANGES = dict(vocab_size=(int, 1, 10**6), block_size=(int, 1, 10**6),
+    n_embd=(int, 1, 2**16), n_head=(int, 1, 2**10), n_layer=(int, 1, 2**10),
+    dropout=(float, 0, .99))
 
 @dataclass(frozen=True)
 class GPTConfig:
@@ -50,32 +53,33 @@ class GPTConfig:
 
     def __post_init__(self):
         for name,limits in RANGES.items():
-            object.__setattr__(self, name, as_number(name, getattr(self, name), *limits))
+            object.__setattr__(self, name,
+                as_number(name, getattr(self, name), *limits))
         if self.n_embd%self.n_head:
-            raise ValueError(f"n_embd {self.n_embd} is not a multiple of n_head {self.n_head}")
+            sizes = f"n_embd {self.n_embd} is not a multiple of n_head {self.n_head}"
+            raise ValueError(sizes)
 
 # %% ../nbs/05_model.ipynb #d4df140a
 class GPTLanguageModel(nn.Module):
-    "A GPT: embedding, a stack of blocks, a final norm, and a score for every symbol at every position."
+    "A GPT: embedding, blocks, a final norm, and a score for every symbol."
     def __init__(self,
         config:GPTConfig, # the shape of the model
         block:type=Block, # the class of its blocks, `(n_embd, n_head, dropout)`
     ):
         super().__init__()
-        self.config,c = config,config
+        self.config,c,depth = config,config,range(config.n_layer)
         self.embedding = Embedding(c.vocab_size, c.block_size, c.n_embd)
-        self.blocks = nn.ModuleList(block(c.n_embd, c.n_head, c.dropout) for _ in range(c.n_layer))
+        self.blocks = nn.ModuleList(block(c.n_embd, c.n_head, c.dropout) for _ in depth)
         self.ln_f,self.lm_head = LayerNorm(c.n_embd),nn.Linear(c.n_embd, c.vocab_size)
         self.apply(init_weights)
 
     def forward(self,
         idx:Tensor, # ids, `(B,T)` with `T` up to block_size
         targets:Tensor|None=None, # the ids that really come next, `(B,T)`
-    )->tuple[Tensor,Tensor|None]: # logits `(B,T,V)`, and the mean loss in nats if there are targets
+    )->tuple[Tensor,Tensor|None]: # logits `(B,T,V)`; mean loss in nats, or None
         "Scores for the next id at each position, and how wrong they are."
         if idx.dim()!=2 or idx.shape[1]>self.config.block_size:
-            raise ValueError(f"idx has the shape {tuple(idx.shape)}; it must be (B,T) with T up to "
-                f"block_size, which is {self.config.block_size}")
+            raise ValueError(f"{idx.shape}: not (B,T), T up to {self.config.block_size}")
         x = self.embedding(idx)
         for block in self.blocks: x = block(x)
         logits = self.lm_head(self.ln_f(x))
@@ -87,9 +91,11 @@ def init_weights(
     module:nn.Module, # any part of a model
     std:float=0.02, # standard deviation of the matrices
 ):
-    "Draw the matrices of linear and embedding layers from N(0, std²) and zero the biases (GPT-2)."
-    if isinstance(module, (nn.Linear, nn.Embedding)): nn.init.normal_(module.weight, std=std)
-    if isinstance(module, nn.Linear) and module.bias is not None: nn.init.zeros_(module.bias)
+    "Draw the matrices of linear and embedding layers from N(0, std²), zero the biases."
+    if isinstance(module, (nn.Linear, nn.Embedding)):
+        nn.init.normal_(module.weight, std=std)
+    if isinstance(module, nn.Linear) and module.bias is not None:
+        nn.init.zeros_(module.bias)
 
 # %% ../nbs/05_model.ipynb #7e0c43d1
 @patch
@@ -120,6 +126,6 @@ def count_parameters(
 def count_flops(
     config:GPTConfig, # the shape of the model
 )->int: # floating-point operations per token, for a forward pass at full context
-    "Count the multiplications and additions of the matrix products of one forward pass, per token."
+    "Count the operations of the matrix products of one forward pass, per token."
     V,T,C,L = config.vocab_size,config.block_size,config.n_embd,config.n_layer
     return 2*(12*C**2*L + C*V) + 4*T*C*L

@@ -15,7 +15,7 @@ from .model import GPTLanguageModel,as_number
 from .primer.learning import Optimizer,adam,momentum,sgd
 
 # %% auto #0
-__all__ = ['AdamW', 'setting', 'checked', 'TrainConfig', 'configure_optimizer', 'learning_rate_at', 'NotFinite',
+__all__ = ['AdamW', 'setting', 'checked', 'TrainConfig', 'configure_optimizer', 'learning_rate_at', 'NotFinite', 'check_finite',
            'mixed_precision', 'train_step', 'eval_windows', 'estimate_loss', 'Trainer']
 
 # %% ../nbs/06_train.ipynb #23f3fee6
@@ -38,7 +38,8 @@ class AdamW(Optimizer):
     def step(self):
         "Move every parameter once."
         for p,memory in zip(self.parameters, self.memories):
-            p -= self.learning_rate*(self.direction(p.grad, memory) + self.weight_decay*p)
+            move = self.direction(p.grad, memory) + self.weight_decay*p
+            p -= self.learning_rate*move
 
 # %% ../nbs/06_train.ipynb #e000f79e
 def setting(
@@ -64,26 +65,27 @@ def checked(
 # %% ../nbs/06_train.ipynb #1db89e73
 @dataclass(frozen=True)
 class TrainConfig:
-    "The settings of a training run; the defaults are the plain recipe for the course's model."
+    "The settings of a training run; the defaults are the course's plain recipe."
     max_iters:int=setting(5000, 1) # number of optimizer steps
     batch_size:int=setting(64, 1) # windows per forward pass, `B`
     gradient_accumulation_steps:int=setting(1, 1) # forward passes per optimizer step
     learning_rate:float=setting(3e-4, 1e-8, 100) # the peak rate
     schedule:str=setting("constant", "constant", "cosine") # the rate after the warmup
     warmup_iters:int=setting(0, 0) # steps in which the rate rises to its peak
-    min_lr:float|None=setting(None, 0, 100) # end of the cosine; a tenth of the peak if not given
-    weight_decay:float=setting(.01, 0, 100) # pull of matrices towards zero, times the rate
+    min_lr:float|None=setting(None, 0, 100) # end of the cosine; else the peak/10
+    weight_decay:float=setting(.01, 0, 100) # pull of matrices to zero, times the rate
     beta1:float=setting(.9, 0, .99999) # AdamW's memory for gradients
     beta2:float=setting(.999, 0, .99999) # AdamW's memory for squared gradients
     grad_clip:float=setting(0., 0, 1e9) # longest allowed gradient; 0 doesn't clip
     eval_interval:int=setting(500, 1) # steps from one evaluation to the next
-    eval_iters:int|None=setting(None, 1) # batches per evaluation; the whole text if not given
-    val_fraction:float=setting(.1, .001, .9) # part at the end of the text kept for validation
+    eval_iters:int|None=setting(None, 1) # batches per evaluation; else the whole text
+    val_fraction:float=setting(.1, .001, .9) # part kept for validation, at the end
     seed:int=setting(1337, 0) # of weights, batches and dropout
     dtype:str=setting("float32", "float32", "bfloat16") # of the matrix products
 
     def __post_init__(self):
-        for f in fields(self): object.__setattr__(self, f.name, checked(f, getattr(self, f.name)))
+        for f in fields(self):
+            object.__setattr__(self, f.name, checked(f, getattr(self, f.name)))
 
 # %% ../nbs/06_train.ipynb #4e24e20e
 def configure_optimizer(
@@ -92,16 +94,17 @@ def configure_optimizer(
 )->torch.optim.AdamW:
     "PyTorch's AdamW with weight decay on matrices only."
     c,params = config,list(model.parameters())
-    groups = [dict(params=[p for p in params if p.dim()>=2], weight_decay=c.weight_decay),
-              dict(params=[p for p in params if p.dim()<2], weight_decay=0.)]
-    return torch.optim.AdamW(groups, lr=c.learning_rate, betas=(c.beta1, c.beta2), fused=True)
+    matrices,others = ([p for p in params if (p.dim()>1)==big] for big in (True, False))
+    groups = [dict(params=matrices, weight_decay=c.weight_decay),
+              dict(params=others, weight_decay=0.)]
+    return torch.optim.AdamW(groups, c.learning_rate, (c.beta1, c.beta2), fused=True)
 
 # %% ../nbs/06_train.ipynb #40ef7bb2
 def learning_rate_at(
     step:int, # number of steps already taken, from 0
     config:TrainConfig, # schedule, peak, warmup and length
 )->float: # the rate for the next step
-    "Linear warmup, then constant or half a cosine wave (Loshchilov and Hutter 2017, equation 5)."
+    "Linear warmup, then constant or half a cosine wave (Loshchilov and Hutter 2017)."
     c,peak = config,config.learning_rate
     if step<c.warmup_iters: return peak*(step+1)/(c.warmup_iters+1)
     if c.schedule=="constant": return peak
@@ -113,12 +116,20 @@ def learning_rate_at(
 class NotFinite(ValueError):
     "A loss or gradient that is infinite or not a number."
 
+def check_finite(
+    **measured:float, # by name
+):
+    "Raise `NotFinite` if any number isn't one."
+    wrong = {name:value for name,value in measured.items() if not math.isfinite(value)}
+    words = " and ".join(f"{name.replace('_', ' ')} is {wrong[name]}" for name in wrong)
+    if wrong: raise NotFinite(words)
+
 # %% ../nbs/06_train.ipynb #5ce8b50b
 def mixed_precision(
     device:torch.device, # where the products are computed
-    dtype:str, # "float32" changes nothing, "bfloat16" computes matrix products in 16 bits
+    dtype:str, # "float32" changes nothing, "bfloat16" takes 16 bits
 )->contextlib.AbstractContextManager:
-    "A context in which matrix products use `dtype`, while weights and sums stay in float32."
+    "A context in which matrix products use `dtype`; weights and sums stay in float32."
     if dtype=="float32": return contextlib.nullcontext()
     return torch.autocast(device.type, torch.bfloat16)
 
@@ -126,10 +137,10 @@ def mixed_precision(
 def train_step(
     model:nn.Module, # changed in place
     optimizer, # has `zero_grad` and `step`
-    batches:list[tuple[Tensor,Tensor]], # inputs and targets, `(B,T)` each; their gradients are averaged
+    batches:list[tuple[Tensor,Tensor]], # inputs and targets, `(B,T)` each
     grad_clip:float=0.0, # longest allowed gradient; 0 doesn't clip
     dtype:str="float32", # of the matrix products: "float32" or "bfloat16"
-)->tuple[float,float]: # the loss before the step, and the length of the gradient before clipping
+)->tuple[float,float]: # the loss before the step, and the length of the gradient
     "One optimizer step on the mean gradient of the batches."
     optimizer.zero_grad()
     total = 0.
@@ -138,25 +149,24 @@ def train_step(
         loss.backward()
         total += loss.detach()
     norm = nn.utils.clip_grad_norm_(model.parameters(), grad_clip or math.inf)
-    loss,norm = float(total),float(norm)
-    if not math.isfinite(loss+norm): raise NotFinite(f"loss is {loss} and gradient is {norm}")
+    check_finite(loss=(total := float(total)), gradient=(norm := float(norm)))
     optimizer.step()
-    return loss,norm
+    return total,norm
 
 # %% ../nbs/06_train.ipynb #861bb711
 def eval_windows(
     ids:Tensor, # a text, `(N,)`
     block_size:int, # length of a window, `T`
     batch_size:int=64, # windows at a time
-    eval_iters:int|None=None, # so many batches, evenly spread; None takes the whole text
-)->Iterator[tuple[Tensor,Tensor]]: # inputs and targets, `(B,T)`; the last pair may be shorter
+    eval_iters:int|None=None, # so many batches, evenly spread; None takes all
+)->Iterator[tuple[Tensor,Tensor]]: # inputs and targets; the last may be shorter
     "Windows side by side, in which every id but the first is a target exactly once."
     n,T = (len(ids)-1)//block_size,block_size # whole windows
     x,y = ids[:n*T].view(n, T),ids[1:n*T+1].view(n, T)
-    some = eval_iters is not None and eval_iters*batch_size<n
-    rows = torch.linspace(0, n-1, eval_iters*batch_size).long() if some else torch.arange(n)
+    few = (eval_iters or n)*batch_size
+    rows = torch.linspace(0, n-1, few).long() if few<n else torch.arange(n)
     if n: yield from ((x[r].long(), y[r].long()) for r in rows.split(batch_size))
-    if not some and len(ids)-1>n*T: yield ids[None,n*T:-1].long(),ids[None,n*T+1:].long()
+    if few>=n and len(ids)-1>n*T: yield ids[None,n*T:-1].long(),ids[None,n*T+1:].long()
 
 # %% ../nbs/06_train.ipynb #04532e60
 @torch.no_grad()
@@ -164,16 +174,17 @@ def estimate_loss(
     model:GPTLanguageModel, # left in the mode it was in
     ids:Tensor, # the text to evaluate on, `(N,)`
     batch_size:int=64, # windows at a time
-    eval_iters:int|None=None, # so many batches, evenly spread; None takes the whole text
+    eval_iters:int|None=None, # so many batches, evenly spread; None takes all
     dtype:str="float32", # of the matrix products
 )->float: # mean loss in nats per token
     "The loss over windows side by side, each predicted token counted once."
-    if len(ids)<2: raise ValueError(f"the text has {len(ids)} ids; at least 2 are needed to predict one from the other")
+    if len(ids)<2: raise ValueError(f"the text has {len(ids)} ids; at least 2 needed")
     device,training,total,count = next(model.parameters()).device,model.training,0.,0
     model.eval()
     try:
         for x,y in eval_windows(ids, model.config.block_size, batch_size, eval_iters):
-            with mixed_precision(device, dtype): loss = model(x.to(device), y.to(device))[1]
+            with mixed_precision(device, dtype):
+                loss = model(x.to(device), y.to(device))[1]
             total,count = total+loss.item()*y.numel(),count+y.numel()
     finally: model.train(training)
     return total/count
@@ -199,17 +210,18 @@ class Trainer:
 
 # %% ../nbs/06_train.ipynb #a5f4c7dc
 @patch
-def batches(self:Trainer)->list[tuple[Tensor,Tensor]]: # inputs and targets, `(B,T)` each
+def batches(self:Trainer)->list[tuple[Tensor,Tensor]]: # inputs and targets, `(B,T)`
     "The windows of the next step, cut into batches for accumulation."
     c,device = self.config,next(self.model.parameters()).device
     n,T = c.batch_size*c.gradient_accumulation_steps,self.model.config.block_size
-    windows = (t.to(device).split(c.batch_size) for t in get_batch(self.train_ids, self.step, n, T, c.seed))
-    return list(zip(*windows))
+    windows = get_batch(self.train_ids, self.step, n, T, c.seed)
+    return list(zip(*(t.to(device).split(c.batch_size) for t in windows)))
 
 @patch
 def learn(self:Trainer)->tuple[float,float]: # the loss, and the length of the gradient
     "Take one optimizer step."
-    return train_step(self.model, self.optimizer, self.batches(), self.config.grad_clip, self.config.dtype)
+    c = self.config
+    return train_step(self.model, self.optimizer, self.batches(), c.grad_clip, c.dtype)
 
 # %% ../nbs/06_train.ipynb #80c12277
 @patch
@@ -219,8 +231,8 @@ def advance(self:Trainer):
     for group in self.optimizer.param_groups: group["lr"] = rate
     loss,norm = self.learn()
     self.step += 1
-    seconds = round(time.perf_counter()-start, 4)
-    self.log(step=self.step, loss=loss, learning_rate=rate, grad_norm=norm, seconds=seconds)
+    row = dict(step=self.step, loss=loss, learning_rate=rate, grad_norm=norm)
+    self.log(**row, seconds=round(time.perf_counter()-start, 4))
 
 # %% ../nbs/06_train.ipynb #27a53213
 @patch
@@ -230,7 +242,7 @@ def evaluate(self:Trainer)->dict: # the row that was logged: step, train_loss, v
     as_many = c.eval_iters or math.ceil(len(self.val_ids)/(T*c.batch_size))
     train = estimate_loss(self.model, self.train_ids, c.batch_size, as_many, c.dtype)
     val = estimate_loss(self.model, self.val_ids, c.batch_size, c.eval_iters, c.dtype)
-    if not math.isfinite(train+val): raise NotFinite(f"validation loss is {val}")
+    check_finite(training_loss=train, validation_loss=val)
     self.log(step=self.step, train_loss=train, val_loss=val)
     return self.history[-1]
 
@@ -242,7 +254,7 @@ def is_due(self:Trainer)->bool: # every `eval_interval` steps, and at the end
 
 @patch
 def fit(self:Trainer,
-    callback:Callable|None=None, # called with the trainer before each step and once at the end
+    callback:Callable|None=None, # called before each step and once at the end
 )->Trainer: # itself
     "Train to `max_iters`, and evaluate on the way."
     self.model.train()

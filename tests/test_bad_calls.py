@@ -77,7 +77,7 @@ CALLS = [ # what is called with the folder above, and part of the message
     (lambda p: plot_run(p/"nowhere"), "nowhere doesn't exist: name the folder of a run"),
     (lambda p: load_checkpoint(p/"weights"), "weights holds no valid checkpoint"),
     (lambda p: prune_checkpoints(p/"run", keep=0), "keep is 0: at least 1 checkpoint has to stay"),
-    (lambda p: estimate_loss(load_checkpoint(p/"run")[0], torch.tensor([1])), "the text has 1 ids; at least 2 are needed"),
+    (lambda p: estimate_loss(load_checkpoint(p/"run")[0], torch.tensor([1])), "the text has 1 ids; at least 2 needed"),
     (lambda p: TrainConfig(val_fraction=1), "val_fraction is 1; it must be a number from 0.001 to 0.9"),
     (lambda p: GPTConfig(n_layer=10**9), "n_layer is 1000000000; it must be a whole number from 1 to 1,024"),
 ]

@@ -292,8 +292,8 @@ def spoil_gradient(run): run.model.lm_head.weight.register_hook(lambda g: g*math
 def spoil_evaluation(run): run.model.register_forward_hook(lambda model, args, out: out if model.training else (out[0], out[1]*math.nan))
 
 
-@pytest.mark.parametrize("spoil,step,words", [(spoil_weight, 7, "after step 7 the loss is nan and gradient is nan"), (spoil_gradient, 7, "after step 7 the loss is .* and gradient is (inf|nan)"),
-    (spoil_evaluation, 9, "after step 10 the validation loss is nan")])
+@pytest.mark.parametrize("spoil,step,words", [(spoil_weight, 7, "after step 7 the loss is nan and gradient is nan"), (spoil_gradient, 7, "after step 7 the gradient is (inf|nan)"),
+    (spoil_evaluation, 9, "after step 10 the training loss is nan and validation loss is nan")])
 def test_not_a_number_stops_before_the_step(tmp_path, spoil, step, words):
     good = {}
     def callback(run):

@@ -55,7 +55,7 @@ class Value:
     def __repr__(self): return f"Value({self.data})"
 
 # %% ../../nbs/primer/learning.ipynb #6ded4b47
-def plain(x:Value|float)->np.ndarray|float: # a value, or a constant
+def plain(x:Value|float)->np.ndarray|float: # the numbers of `x`
     "The numbers of a value; a constant is returned as it is."
     return x.data if isinstance(x, Value) else x
 
@@ -73,7 +73,7 @@ def __add__(self:Value, other):
     return Value(self.data + plain(other), (self, lambda g: g), (other, lambda g: g))
 
 # %% ../../nbs/primer/learning.ipynb #17902014
-def history(value:Value)->list[Value]: # where to start; the newest comes first
+def history(value:Value)->list[Value]: # the newest first
     "`value` and everything that it was computed from, each once, the newest first."
     found,waiting = set(),[value]
     while waiting:
@@ -220,7 +220,7 @@ def cross_entropy(
     return (shifted.exp().sum(-1).log() - chosen).mean()
 
 # %% ../../nbs/primer/learning.ipynb #222a07f4
-def sgd(grad:np.ndarray, memory:dict)->np.ndarray: # remembers nothing
+def sgd(grad:np.ndarray, memory:dict)->np.ndarray: # the direction
     "Stochastic gradient descent: the direction is the gradient."
     return grad
 
@@ -245,13 +245,19 @@ class Optimizer:
             p.data = p.data - self.learning_rate*self.direction(p.grad, memory)
 
 # %% ../../nbs/primer/learning.ipynb #789f510a
-def momentum(grad:np.ndarray, memory:dict, keep:float=.9)->np.ndarray: # how much stays
+def momentum(
+    grad:np.ndarray, # the gradient
+    memory:dict, # what the last step left
+    keep:float=.9, # how much of the old sum stays
+)->np.ndarray: # the direction
     "The direction is a sum of all gradients so far, in which old ones fade."
     memory["sum"] = keep*memory.get("sum", 0.) + grad
     return memory["sum"]
 
 # %% ../../nbs/primer/learning.ipynb #a84560db
-def adam(grad:np.ndarray, memory:dict, # the gradient, and what the last step left
+def adam(
+    grad:np.ndarray, # the gradient
+    memory:dict, # what the last step left
     betas:tuple=(.9, .999), # how much each of the two means keeps
     eps:float=1e-8, # keeps a gradient of 0 from dividing by 0
 )->np.ndarray: # the direction
