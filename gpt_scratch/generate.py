@@ -270,11 +270,11 @@ def beam_search(self:GPTLanguageModel,
     max_new_tokens:int, # how many ids to add
     beams:int=4, # how many beginnings to keep; 1 is greedy
     window:str="full", # beyond block_size, see `first_visible`
-)->tuple[Tensor,Tensor]: # texts, best first, and the log-probability of what was added
+)->tuple[Tensor,Tensor]: # texts, best first, and log-probabilities
     "Look for the most likely continuation: extend all beginnings, keep the best."
     check_sampling(max_new_tokens)
     text,reader = check_prompt(idx, self),Reader(self, window)
-    if len(text)!=1 or beams<1: raise ValueError("beam search takes 1 prompt and 1 or more beams")
+    if len(text)!=1 or beams<1: raise ValueError("it takes 1 prompt and 1 or more beams")
     scores,V = torch.zeros(1, device=text.device),self.config.vocab_size
     for _ in range(max_new_tokens):
         with writing(self): logs = reader(text).float().log_softmax(-1)
