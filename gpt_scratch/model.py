@@ -79,7 +79,7 @@ class GPTLanguageModel(nn.Module):
     )->tuple[Tensor,Tensor|None]: # logits `(B,T,V)`; mean loss in nats, or None
         "Scores for the next id at each position, and how wrong they are."
         if idx.dim()!=2 or idx.shape[1]>self.config.block_size:
-            raise ValueError(f"{idx.shape}: not (B,T), T up to {self.config.block_size}")
+            raise ValueError(f"{idx.shape} not (B,T), T up to {self.config.block_size}")
         x = self.embedding(idx)
         for block in self.blocks: x = block(x)
         logits = self.lm_head(self.ln_f(x))
