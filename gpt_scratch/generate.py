@@ -274,7 +274,7 @@ def beam_search(self:GPTLanguageModel,
     "Look for the most likely continuation: extend all beginnings, keep the best."
     check_sampling(max_new_tokens)
     text,reader = check_prompt(idx, self),Reader(self, window)
-    if len(text)!=1 or beams<1: raise ValueError("it takes 1 prompt and 1 or more beams")
+    if len(text)!=1 or beams<1: raise ValueError("needs 1 prompt, 1 or more beams")
     scores,V = torch.zeros(1, device=text.device),self.config.vocab_size
     for _ in range(max_new_tokens):
         with writing(self): logs = reader(text).float().log_softmax(-1)
