@@ -54,7 +54,8 @@ def next_probabilities(
 )->Tensor: # probabilities, `(…,V)`
     "What to draw from: temperature first, then top-k, then top-p."
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    if temperature<1e-6: return F.one_hot(logits.argmax(-1), logits.shape[-1]).to(logits)
+    greedy = F.one_hot(logits.argmax(-1), logits.shape[-1]).to(logits)
+    if temperature<1e-6: return greedy
     p = (logits/temperature).softmax(-1)
     if top_k is not None: p = keep_top_k(p, top_k)
     if top_p is not None: p = keep_top_p(p, top_p)
@@ -86,16 +87,17 @@ def read_on(self:Embedding,
     positions = torch.arange(start, end, device=idx.device)
     return self.token(idx) + self.position(positions),end
 
-# %% ../nbs/07_generate.ipynb #32b3295b
+# %% ../nbs/07_generate.ipynb #c97e962c
 def reads_on(
     part:nn.Module, # of a model
 )->bool: # whether its `read_on` does what its `forward` does, and no hook watches it
-    "Look for `forward` and `read_on`: whichever is overridden last must include `read_on`."
+    "Whichever class overrides `forward` or `read_on` last must have `read_on`."
     levels = [vars(part), *map(vars, type(part).__mro__)]
     last = next(names for names in levels if "forward" in names or "read_on" in names)
     watched = part._forward_hooks or part._forward_pre_hooks
     return "read_on" in last and not watched
 
+# %% ../nbs/07_generate.ipynb #867ffdaa
 def carry_on(
     part:nn.Module, # an embedding, an attention, a block
     x:Tensor, # what is new, `(B,T,…)`
@@ -117,6 +119,7 @@ def read_on(self:Block,
     x = x + gathered
     return x + self.feed_forward(self.ln2(x)),past
 
+# %% ../nbs/07_generate.ipynb #e7d1b6a6
 @patch
 def read_on(self:GPTLanguageModel,
     idx:Tensor, # ids that continue what was read before, `(B,T)`
@@ -167,7 +170,7 @@ class Reader:
         self.end = T
         return logits[:,-1]
 
-# %% ../nbs/07_generate.ipynb #7e20bad3
+# %% ../nbs/07_generate.ipynb #65ac5ab2
 @contextmanager
 def writing(
     model:GPTLanguageModel, # in any mode
@@ -231,7 +234,8 @@ def stream(self:GPTLanguageModel,
     if seed is None: seed = int(np.random.default_rng().integers(2**62))
     sources = [np.random.default_rng(seed+row) for row in range(len(text))]
     for _ in range(max_new_tokens):
-        with writing(self): p = next_probabilities(reader(text), temperature, top_k, top_p)
+        with writing(self): logits = reader(text)
+        p = next_probabilities(logits, temperature, top_k, top_p)
         darts = p.new_tensor([source.random(dtype=np.float32) for source in sources])
         text = torch.cat([text, draw(p, darts)[:,None]], 1)
         yield text[:,-1]
@@ -245,11 +249,11 @@ def generate(self:GPTLanguageModel,
     **options, # temperature, top_k, top_p, window and cache, see `stream`
 )->Tensor|list[list[int]]: # `(B,T+max_new_tokens)`, or lists if the prompt was lists
     "Continue each row of the prompt."
-    new = [ids[:,None] for ids in self.stream(idx, max_new_tokens, seed=seed, **options)]
-    text = torch.cat([check_prompt(idx, self), *new], 1)
+    new = list(self.stream(idx, max_new_tokens, seed=seed, **options))
+    text = torch.cat([check_prompt(idx, self), *(ids[:,None] for ids in new)], 1)
     return text if isinstance(idx, Tensor) else text.tolist()
 
-# %% ../nbs/07_generate.ipynb #f75278ae
+# %% ../nbs/07_generate.ipynb #454f4899
 def select_rows(
     past:object, # what `read_on` returned
     rows:Tensor, # which rows of the batch to keep, in which order
@@ -259,22 +263,23 @@ def select_rows(
     if isinstance(past, (tuple, list)): return [select_rows(part, rows) for part in past]
     return past
 
+# %% ../nbs/07_generate.ipynb #09876472
 @patch
 def beam_search(self:GPTLanguageModel,
     idx:Tensor, # the prompt, `(1,T)`
     max_new_tokens:int, # how many ids to add
     beams:int=4, # how many beginnings to keep; 1 is greedy
     window:str="full", # beyond block_size, see `first_visible`
-)->tuple[Tensor,Tensor]: # texts, best first, `(beams,T+max_new_tokens)`, and what was added, as log-probability
+)->tuple[Tensor,Tensor]: # texts, best first, and log-probabilities
     "Look for the most likely continuation: extend all beginnings, keep the best."
     check_sampling(max_new_tokens)
     text,reader = check_prompt(idx, self),Reader(self, window)
-    if len(text)!=1 or beams<1: raise ValueError("beam search takes 1 prompt and 1 or more beams")
-    scores = torch.zeros(1, device=text.device)
+    if len(text)!=1 or beams<1: raise ValueError("it takes 1 prompt and 1 or more beams")
+    scores,V = torch.zeros(1, device=text.device),self.config.vocab_size
     for _ in range(max_new_tokens):
-        with writing(self): total = scores[:,None] + reader(text).float().log_softmax(-1)
-        scores,best = total.flatten().topk(min(beams, total.numel()))
-        rows,chosen = best//total.shape[1],best%total.shape[1]
+        with writing(self): logs = reader(text).float().log_softmax(-1)
+        scores,best = (scores[:,None]+logs).flatten().topk(min(beams, logs.numel()))
+        rows,chosen = best//V,best%V # which beginning, which id
         text = torch.cat([text[rows], chosen[:,None]], 1)
         reader.past = select_rows(reader.past, rows)
     return text,scores

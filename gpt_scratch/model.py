@@ -67,9 +67,9 @@ class GPTLanguageModel(nn.Module):
         block:type=Block, # the class of its blocks, `(n_embd, n_head, dropout)`
     ):
         super().__init__()
-        self.config,c,layers = config,config,range(config.n_layer)
+        self.config,c,depth = config,config,range(config.n_layer)
         self.embedding = Embedding(c.vocab_size, c.block_size, c.n_embd)
-        self.blocks = nn.ModuleList(block(c.n_embd, c.n_head, c.dropout) for _ in layers)
+        self.blocks = nn.ModuleList(block(c.n_embd, c.n_head, c.dropout) for _ in depth)
         self.ln_f,self.lm_head = LayerNorm(c.n_embd),nn.Linear(c.n_embd, c.vocab_size)
         self.apply(init_weights)
 
@@ -79,7 +79,7 @@ class GPTLanguageModel(nn.Module):
     )->tuple[Tensor,Tensor|None]: # logits `(B,T,V)`; mean loss in nats, or None
         "Scores for the next id at each position, and how wrong they are."
         if idx.dim()!=2 or idx.shape[1]>self.config.block_size:
-            raise ValueError(f"{[*idx.shape]}: not (B,T), T up to {self.config.block_size}")
+            raise ValueError(f"{idx.shape} not (B,T), T up to {self.config.block_size}")
         x = self.embedding(idx)
         for block in self.blocks: x = block(x)
         logits = self.lm_head(self.ln_f(x))
