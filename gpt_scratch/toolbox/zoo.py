@@ -723,17 +723,11 @@ RIGHT += [Right("block", *row) for row in [
      "the sum the other way round"),
 ]]
 
-# %% ../../nbs/toolbox/zoo.ipynb #c222a940
+# %% ../../nbs/toolbox/zoo.ipynb #8b9e940d
 RIGHT += [Right("model", *row) for row in [
     ("GPTLanguageModel", "F.cross_entropy(logits.flatten(0, 1), targets.flatten())",
      "F.cross_entropy(logits.transpose(1, 2), targets)",
      "cross-entropy on transposed logits"),
-    ("GPTLanguageModel", "F.cross_entropy(logits.flatten(0, 1), targets.flatten())",
-     "-logits.log_softmax(-1).gather(-1, targets[...,None]).mean()",
-     "log-softmax and gather"),
-    ("GPTLanguageModel", "F.cross_entropy(logits.flatten(0, 1), targets.flatten())",
-     "(logits.logsumexp(-1)-logits.gather(-1, targets[...,None])[...,0]).mean()",
-     "logsumexp minus the target's score"),
     ("count_parameters", "(V+T)*C + L*(12*C**2 + 10*C) + 2*C + C*V + V",
      "V*C + T*C + L*(3*C*C + C*C+C + 8*C*C+5*C + 4*C) + 2*C + (C+1)*V",
      "counted part by part"),
