@@ -199,6 +199,7 @@ def check_prompt(
     if not whole or ids.min()<0 or ids.max()>=V: raise ValueError(f"the prompt has ids from {ids.min()} to {ids.max()}; {needed}")
     return ids.long()
 
+# %% ../nbs/07_generate.ipynb #e4828835
 def check_sampling(
     max_new_tokens:int, # 0 or more
     temperature:float=1.0, # 0 or more
@@ -274,12 +275,11 @@ def beam_search(self:GPTLanguageModel,
     "Look for the most likely continuation: extend all beginnings, keep the best."
     check_sampling(max_new_tokens)
     text,reader = check_prompt(idx, self),Reader(self, window)
-    if len(text)!=1 or beams<1: raise ValueError("it takes 1 prompt and 1 or more beams")
+    if len(text)!=1 or beams<1: raise ValueError("needs 1 prompt, 1 or more beams")
     scores,V = torch.zeros(1, device=text.device),self.config.vocab_size
     for _ in range(max_new_tokens):
         with writing(self): logs = reader(text).float().log_softmax(-1)
         scores,best = (scores[:,None]+logs).flatten().topk(min(beams, logs.numel()))
-        rows,chosen = best//V,best%V # which beginning, which id
-        text = torch.cat([text[rows], chosen[:,None]], 1)
-        reader.past = select_rows(reader.past, rows)
+        text = torch.cat([text[best//V], best[:,None]%V], 1) # a beginning and an id
+        reader.past = select_rows(reader.past, best//V)
     return text,scores
