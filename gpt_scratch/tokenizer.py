@@ -27,32 +27,6 @@ class CharTokenizer:
         "The number of symbols."
         return len(self.itos)
 
-# %% ../nbs/00_tokenizer.ipynb #23c41947
-def nearest_symbols(
-    character:str, # one character that may be outside the vocabulary
-    symbols:Iterable[str], # the vocabulary
-    n:int=3, # how many to return
-)->list[str]: # the closest symbols, best first
-    "The `n` symbols most like `character`, with or without its accent, in either case."
-    plain = unicodedata.normalize("NFKD", character)[:1]
-    def distance(symbol):
-        return symbol.casefold()!=plain.casefold(), abs(ord(symbol)-ord(plain))
-    return sorted(symbols, key=distance)[:n]
-
-# %% ../nbs/00_tokenizer.ipynb #43b3609e
-class UnknownCharacter(ValueError):
-    "A character outside the vocabulary, with its position and the nearest symbols."
-    def __init__(self,
-        character:str, # the unknown character
-        position:int, # its index in the text, from 0
-        symbols:list[str], # the vocabulary
-    ):
-        self.character,self.position = character,position
-        near = ", ".join(map(repr, nearest_symbols(character, symbols)))
-        super().__init__(f"unknown character {character!r} (U+{ord(character):04X}) "
-            f"at position {position}: the vocabulary has {len(symbols)} symbols, "
-            f'the nearest: {near}; replace it, or pass errors="skip" to leave it out')
-
 # %% ../nbs/00_tokenizer.ipynb #a2db97ae
 @patch
 def encode(self:CharTokenizer,
@@ -78,6 +52,32 @@ def decode(self:CharTokenizer,
     if bad: raise ValueError(f"id {bad[0]} is outside the vocabulary: "
         f"allowed are 0 to {self.vocab_size-1}")
     return "".join(self.itos[i] for i in ids)
+
+# %% ../nbs/00_tokenizer.ipynb #23c41947
+def nearest_symbols(
+    character:str, # one character that may be outside the vocabulary
+    symbols:Iterable[str], # the vocabulary
+    n:int=3, # how many to return
+)->list[str]: # the closest symbols, best first
+    "The `n` symbols most like `character`, with or without its accent, in either case."
+    plain = unicodedata.normalize("NFKD", character)[:1]
+    def distance(symbol):
+        return symbol.casefold()!=plain.casefold(), abs(ord(symbol)-ord(plain))
+    return sorted(symbols, key=distance)[:n]
+
+# %% ../nbs/00_tokenizer.ipynb #43b3609e
+class UnknownCharacter(ValueError):
+    "A character outside the vocabulary, with its position and the nearest symbols."
+    def __init__(self,
+        character:str, # the unknown character
+        position:int, # its index in the text, from 0
+        symbols:list[str], # the vocabulary
+    ):
+        self.character,self.position = character,position
+        near = ", ".join(map(repr, nearest_symbols(character, symbols)))
+        super().__init__(f"unknown character {character!r} (U+{ord(character):04X}) "
+            f"at position {position}: the vocabulary has {len(symbols)} symbols, "
+            f'the nearest: {near}; replace it, or pass errors="skip" to leave it out')
 
 # %% ../nbs/00_tokenizer.ipynb #d94f0d43
 @patch

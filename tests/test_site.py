@@ -16,7 +16,7 @@ sys.path.insert(0, str(ROOT/"tools"))
 from check_site import Page, check, site_url
 SITE = Path(os.environ.get("SITE", ROOT/"_docs"))
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-PAGES = sorted(path.relative_to(SITE).with_suffix("").as_posix() for path in SITE.rglob("*.html"))
+PAGES = sorted(path.relative_to(SITE).with_suffix("").as_posix() for path in SITE.rglob("*.html") if path.parent.name != "live") # live/page.html is the frame of an exported model
 WIDTHS = [1600, 1280, 1024, 390]
 
 if not (SITE/"index.html").is_file(): pytest.skip("there is no site: run python tools/build_site.py first", allow_module_level=True)
@@ -205,14 +205,13 @@ def test_notebook_links_and_map(visit, page, here):
 
 def test_attention_view(visit):
     "The view answers to the mouse, to the Tab key and to the arrow keys, on touch-sized screens as well, and several share a page."
-    tab = visit("attention", width=390)
+    tab = visit("toolbox/view", width=390)
     view = tab.locator(".attention-view").first
     status, letters, heads = view.locator(".status"), view.locator(".tokens button"), view.locator(".heads button")
-    assert letters.count() == 16 and heads.count() == 2
+    assert letters.count() == 19 and heads.count() == 4
     letters.nth(9).hover()
     assert " at 9 looks at " in status.inner_text()
-    share = re.search(r"at 6 \((\d+) %\)", status.inner_text())
-    assert share and int(share[1]) > 30  # the task is to look three places back
+    assert re.search(r"at \d+ \(\d+ %\)", status.inner_text())
     letters.nth(9).focus()
     tab.keyboard.press("ArrowRight")
     assert " at 10 looks at " in status.inner_text()

@@ -14,7 +14,7 @@ from smalldocs import markdown
 from smalldocs.config import load
 from smalldocs.site import Site
 
-import check_site, learner
+import check_site, learner, site_corpus
 
 
 class CourseSite(Site):
@@ -49,6 +49,7 @@ def main():
     pages = site.build()
     os.chdir(root)
     learner.write(cfg.doc_path / "learner")
+    site_corpus.write(cfg.doc_path)
     print(f"{pages} pages built in {cfg.doc_path.name}")
     check_site.main()
 

@@ -23,7 +23,7 @@ def numeric_gradient(
     "Nudge each number of `x` up and down, and see what `f` does."
     x = np.asarray(x, float)
     slopes = np.zeros_like(x)
-    for i in np.ndindex(x.shape):
+    for i in np.ndindex(x.shape): # every index of `x`
         nudge = np.zeros_like(x)
         nudge[i] = h
         slopes[i] = (f(x+nudge) - f(x-nudge)) / (2*h)
@@ -42,7 +42,8 @@ def sum_to(
 # %% ../../nbs/primer/learning.ipynb #8616cf7a
 class Value:
     "An array that remembers what it was computed from."
-    made,__array_ufunc__ = count(),None # None: NumPy leaves `array * value` to us
+    made = count() # numbers the values in the order in which they are made
+    __array_ufunc__ = None # NumPy leaves `array * value` to us
     def __init__(self,
         data:np.ndarray|float, # the numbers
         *edges:tuple, # pairs `(part, rule)`: what it came from, and the way back

@@ -151,7 +151,7 @@ def read_cells(
             if re.search(r"(?m)^## (Questions|Exercises|In short)", source): break
             section += bool(re.search(r"(?m)^##+ ", source))
         elif not re.search(SKIP, source) and not APART.search(source):
-            exports = re.match(r"(#\|.*\n)*#\| *exports", source)
+            exports = re.match(r"(#\|.*\n)*#\| *exports?\b", source)
             names = (*definitions(source),) if exports else ()
             if names:
                 taught.add(section)

@@ -90,7 +90,7 @@ ZOO += [Wrong("data", *row) for row in [
      "keeps them apart"),
 ]]
 
-# %% ../../nbs/toolbox/zoo.ipynb #e8a873e6
+# %% ../../nbs/toolbox/zoo.ipynb #6ce5c821
 ZOO += [Wrong("data", *row) for row in [
     ("get_batch", "default_rng([seed, step])", "default_rng(seed)",
      "drawing the same batch at every step", "takes another one at each step"),
@@ -112,9 +112,6 @@ ZOO += [Wrong("data", *row) for row in [
      "forgetting the seed", "writes the same text for the same seed"),
     ("babble", "torch.cat([ids, draw", "torch.cat([ids[1:], draw",
      "forgetting the beginning while writing", "keeps the whole text"),
-    ("ngram_losses", "+ k*p)", "+ k/vocab_size)",
-     "backing off to even shares at every order",
-     "backs off to the next shorter context"),
 ]]
 
 # %% ../../nbs/toolbox/zoo.ipynb #22080fe0
@@ -200,7 +197,7 @@ ZOO += [Wrong("attention", *row) for row in [
      "lets queries ask and keys answer"),
 ]]
 
-# %% ../../nbs/toolbox/zoo.ipynb #d612abc2
+# %% ../../nbs/toolbox/zoo.ipynb #3a4e1a42
 ZOO += [Wrong("attention", *row) for row in [
     ("Head", "attend(self.query(x), self.key(x), self.value(x))",
      "attend(self.query(x), self.key(x), self.key(x))", "using the keys as values",
@@ -220,15 +217,15 @@ ZOO += [Wrong("attention", *row) for row in [
     ("MultiHeadAttention", "q,k,v = self.split(x)\n",
      "q,k,v = self.split(x)\n        q = q/self.n_head**0.5\n", "scaling by √n_embd",
      "scales by √head_size"),
-    ("MultiHeadAttention", "heads.transpose(1, 2).flatten(2)",
+    ("MultiHeadAttention.merge", "heads.transpose(1, 2).flatten(2)",
      "heads.transpose(1, 2).reshape(len(heads), -1, heads.shape[2]).mT",
      "mixing heads and positions in the last reshape",
      "brings the heads of a position together"),
 ]]
 
-# %% ../../nbs/toolbox/zoo.ipynb #a0881817
+# %% ../../nbs/toolbox/zoo.ipynb #17d6e1e0
 ZOO += [Wrong("attention", *row) for row in [
-    ("MultiHeadAttention", "heads.transpose(1, 2).flatten(2)",
+    ("MultiHeadAttention.merge", "heads.transpose(1, 2).flatten(2)",
      "heads.reshape(len(heads), heads.shape[2], -1)", "reshaping without the transpose",
      "brings the heads of a position together before"),
     ("MultiHeadAttention", "unflatten(-1, (3, self.n_head, -1)).permute(2, 0, 3, 1, 4)",
@@ -240,7 +237,7 @@ ZOO += [Wrong("attention", *row) for row in [
      "dropping weights after training", "drops only in training mode"),
     ("MultiHeadAttention", "dropout_p=p, ", "", "dropping no attention weights",
      "drops weights as well as outputs"),
-    ("MultiHeadAttention", "return self.dropout(self.proj(heads",
+    ("MultiHeadAttention.merge", "return self.dropout(self.proj(heads",
      "return (self.proj(heads", "dropping no outputs",
      "drops outputs as well as weights"),
     ("MultiHeadAttention.weights", "q,k,_ = self.split(x)", "_,q,k = self.split(x)",
@@ -320,7 +317,7 @@ ZOO += [Wrong("block", *row) for row in [
      "attention that reads the bare stream", "reads the normalized stream"),
 ]]
 
-# %% ../../nbs/toolbox/zoo.ipynb #8785c091
+# %% ../../nbs/toolbox/zoo.ipynb #4b606c27
 ZOO += [Wrong("model", *row) for row in [
     ("GPTLanguageModel", "self.lm_head(self.ln_f(x))", "self.lm_head(x)",
      "forgetting the last norm", "normalizes before the scores"),
@@ -331,13 +328,13 @@ ZOO += [Wrong("model", *row) for row in [
      "self.lm_head.weight = self.embedding.token.weight; self.apply(init_weights)",
      "tying the head to the token table", "has a matrix for each"),
     ("GPTLanguageModel",
-     "nn.ModuleList(block(c.n_embd, c.n_head, c.dropout) for _ in range(c.n_layer))",
-     "[block(c.n_embd, c.n_head, c.dropout) for _ in range(c.n_layer)]",
+     "nn.ModuleList(block(c.n_embd, c.n_head, c.dropout) for _ in depth)",
+     "[block(c.n_embd, c.n_head, c.dropout) for _ in depth]",
      "hiding the blocks in a plain list",
      "registers them, so that they are trained and saved"),
     ("GPTLanguageModel",
-     "nn.ModuleList(block(c.n_embd, c.n_head, c.dropout) for _ in range(c.n_layer))",
-     "nn.ModuleList([block(c.n_embd, c.n_head, c.dropout)]*c.n_layer)",
+     "nn.ModuleList(block(c.n_embd, c.n_head, c.dropout) for _ in depth)",
+     "nn.ModuleList([block(c.n_embd, c.n_head, c.dropout)]*len(depth))",
      "using one block several times", "makes a block for each layer"),
     ("GPTLanguageModel", "block(c.n_embd, c.n_head, c.dropout)",
      "block(c.n_embd, c.n_head)", "losing the dropout", "passes it on to every block"),
@@ -346,7 +343,7 @@ ZOO += [Wrong("model", *row) for row in [
      "averaging the loss over the rows only", "averages over rows and positions"),
 ]]
 
-# %% ../../nbs/toolbox/zoo.ipynb #b7b60247
+# %% ../../nbs/toolbox/zoo.ipynb #9b56d945
 ZOO += [Wrong("model", *row) for row in [
     ("GPTLanguageModel", "logits.flatten(0, 1), targets.flatten()",
      "logits[:,:-1].flatten(0, 1), targets[:,1:].flatten()",
@@ -358,9 +355,9 @@ ZOO += [Wrong("model", *row) for row in [
     ("init_weights", "std:float=0.02", "std:float=0.2",
      "starting with matrices ten times too large",
      "draws them with standard deviation 0.02"),
-    ("init_weights", "module.bias is not None: nn.init.zeros_(module.bias)",
-     "module.bias is not None: pass", "leaving the biases at PyTorch's random numbers",
-     "starts them at 0"),
+    ("init_weights", "module.bias is not None:\n        nn.init.zeros_(module.bias)",
+     "module.bias is not None:\n        pass",
+     "leaving the biases at PyTorch's random numbers", "starts them at 0"),
     ("init_weights", "(nn.Linear, nn.Embedding)", "nn.Linear",
      "leaving the embeddings at standard deviation 1", "draws them narrow, too"),
     ("count_parameters", "12*C**2 + 10*C", "12*C**2", "counting no biases and norms",
@@ -378,6 +375,231 @@ ZOO += [Wrong("model", *row) for row in [
      "sees block_size ids"),
     ("GPTLanguageModel.generate", "[0][:,-1]", "[0][:,0]",
      "reading the first position's scores", "reads the last one's"),
+]]
+
+# %% ../../nbs/toolbox/zoo.ipynb #025c5520
+ZOO += [Wrong("learning", *row) for row in [
+    ("sum_to", "if grad.shape==shape: return grad", "return grad",
+     "not undoing the broadcast", "sums over the axes that were added or stretched"),
+    ("sum_to", "keepdims=True)", "keepdims=False)", "dropping stretched axes",
+     "keeps them with length 1"),
+    ("Value.__mul__", "(self, lambda g: g*b), (other, lambda g: g*a)",
+     "(self, lambda g: g*a), (other, lambda g: g*b)",
+     "giving each factor its own value as slope", "gives it the other factor"),
+    ("Value.__mul__", "(other, lambda g: g*a)", "(other, lambda g: a)",
+     "forgetting the chain rule", "multiplies by the slope that arrives"),
+    ("Value.backward", "part.grad = part.grad + sum_to", "part.grad = sum_to",
+     "overwriting a gradient", "adds up what arrives over several ways"),
+    ("history", "reverse=True", "reverse=False", "going forward through the graph",
+     "goes from the newest to the oldest"),
+    ("Value.__pow__", "g*n*x**(n-1)", "g*n*x**n",
+     "the slope of a power one degree too high", "lowers the exponent by one"),
+    ("Value.relu", "passes = self.data>0", "passes = self.data>=-1",
+     "a ReLU that lets small negative numbers pass", "cuts everything below 0"),
+    ("Value.tanh", "g*(1-t**2)", "g*(1-t)", "a wrong slope of tanh", "uses 1-t²"),
+    ("Value.mean", "total.data.size/self.data.size", "1/self.data.shape[-1]",
+     "dividing by the last axis only", "divides by the number of summands"),
+    ("Value.max", "share = largest/largest.sum(axis, keepdims=True)",
+     "share = largest*1.", "giving every tied maximum the whole gradient", "shares it"),
+]]
+
+# %% ../../nbs/toolbox/zoo.ipynb #f6c8c338
+ZOO += [Wrong("learning", *row) for row in [
+    ("Value.__matmul__", "(self, lambda g: g @ b.swapaxes(-1,-2))",
+     "(self, lambda g: g @ b)", "forgetting a transpose on the way back",
+     "multiplies by the transpose"),
+    ("Value.transpose", "back = np.argsort(axes)", "back = axes",
+     "going back by the same permutation", "goes back by its inverse"),
+    ("Value.__getitem__", "np.add.at(grad, key, g)", "grad[key] = g",
+     "counting a number that was picked twice once", "adds both gradients"),
+    ("Value.softmax", "e = (self - self.data.max(-1, keepdims=True)).exp()",
+     "e = self.exp()", "a softmax that overflows", "subtracts the maximum"),
+    ("cross_entropy", "(shifted.exp().sum(-1).log() - chosen).mean()",
+     "(shifted.exp().sum(-1).log() - chosen).sum()", "summing over the guesses",
+     "averages over them"),
+    ("Optimizer", "[{} for _ in self.parameters]", "[{}]*len(self.parameters)",
+     "one memory for all parameters", "keeps one for each"),
+    ("Optimizer", "p.data - self.learning_rate", "p.data + self.learning_rate",
+     "stepping uphill", "steps downhill"),
+    ("momentum", 'memory["sum"] = keep*memory.get("sum", 0.) + grad',
+     'memory["sum"] = keep*memory.get("sum", 0.) + (1-keep)*grad',
+     "a mean in place of the sum", "sums, as torch does"),
+    ("adam", "mean/(1-betas[0]**(step+1))", "mean", "leaving out the bias correction",
+     "divides by what the mean has seen so far"),
+    ("adam", "(square**.5 + eps)", "((square + eps)**.5)", "ε inside the root",
+     "adds it after the root"),
+]]
+
+# %% ../../nbs/toolbox/zoo.ipynb #d57df26c
+ZOO += [Wrong("train", *row) for row in [
+    ("AdamW", "+ self.weight_decay*p", "", "forgetting the weight decay",
+     "pulls every number towards zero"),
+    ("AdamW", "move = self.direction(p.grad, memory) + self.weight_decay*p",
+     "move = self.direction(p.grad + self.weight_decay*p, memory)",
+     "decay through the gradient, as in Adam with L2", "decays the weights themselves"),
+    ("AdamW", "p -= self.learning_rate*move", "p -= move",
+     "forgetting the learning rate", "scales every step by it"),
+    ("learning_rate_at", "peak*(step+1)/(c.warmup_iters+1)", "peak*step/c.warmup_iters",
+     "warming up from a rate of 0", "takes the first step with a rate above 0"),
+    ("learning_rate_at", "(step-c.warmup_iters)/max(1, c.max_iters-c.warmup_iters)",
+     "step/c.max_iters", "starting the cosine before the warmup has ended",
+     "starts it where the warmup ends"),
+    ("learning_rate_at", "max(1, c.max_iters-c.warmup_iters)",
+     "(c.max_iters-c.warmup_iters)", "dividing by zero when all is warmup",
+     "allows warmup_iters = max_iters"),
+    ("learning_rate_at", "peak/10 if c.min_lr is None else c.min_lr",
+     "c.min_lr or peak/10", "taking a min_lr of 0 for none given",
+     "ends at 0 if that is asked for"),
+    ("configure_optimizer", "(p.dim()>1)==big", "big",
+     "pulling norms and biases towards zero", "lets only matrices decay"),
+    ("configure_optimizer", "(c.beta1, c.beta2)", "(c.beta2, c.beta1)",
+     "exchanging the two betas", "keeps their order"),
+]]
+
+# %% ../../nbs/toolbox/zoo.ipynb #58a2459b
+ZOO += [Wrong("train", *row) for row in [
+    ("train_step", "    optimizer.zero_grad()\n", "", "not clearing the gradients",
+     "starts each step from zero"),
+    ("train_step", "model(x, y)[1]/len(batches)", "model(x, y)[1]",
+     "summing the gradients of small batches", "averages them"),
+    ("train_step", "grad_clip or math.inf", "math.inf", "never clipping",
+     "cuts a long gradient to grad_clip"),
+    ("train_step", "    optimizer.step()\n    return total,norm",
+     "    return total,norm", "measuring without a step", "takes the step"),
+    ("check_finite", "if not math.isfinite(value)", "if math.isinf(value)",
+     "letting NaN pass", "refuses infinity and NaN"),
+    ("eval_windows", "(len(ids)-1)//block_size", "len(ids)//block_size-1",
+     "dropping the last window", "uses every window"),
+    ("eval_windows", "ids[None,n*T:-1].long(),ids[None,n*T+1:].long()",
+     "ids[None,n*T:-2].long(),ids[None,n*T+1:-1].long()",
+     "dropping the last single prediction", "predicts every id but the first once"),
+    ("eval_windows", "ids[1:n*T+1].view(n, T)", "ids[:n*T].view(n, T)",
+     "evaluating on the inputs themselves", "shifts the targets by one"),
+    ("estimate_loss", "    model.eval()\n", "", "leaving dropout on in the evaluation",
+     "switches it off, and on again after"),
+    ("estimate_loss", "finally: model.train(training)", "finally: model.train()",
+     "always ending in training mode", "leaves the model in the mode it was in"),
+]]
+
+# %% ../../nbs/toolbox/zoo.ipynb #3d893896
+ZOO += [Wrong("train", *row) for row in [
+    ("estimate_loss", "loss.item()*y.numel(),count+y.numel()", "loss.item(),count+1",
+     "counting a short last batch like a full one",
+     "weighs each predicted token equally"),
+    ("Trainer", "split(ids, config.val_fraction)",
+     "(ids, split(ids, config.val_fraction)[1])",
+     "training on the validation text, too", "keeps the two parts apart"),
+    ("Trainer.batches", "get_batch(self.train_ids, self.step",
+     "get_batch(self.train_ids, 0", "training on the first batch again and again",
+     "takes another batch at each step"),
+    ("Trainer.batches", "c.batch_size*c.gradient_accumulation_steps", "c.batch_size",
+     "accumulating over one batch only", "draws all batches of a step"),
+    ("Trainer.advance", 'for group in self.optimizer.param_groups: group["lr"] = rate',
+     "pass", "never setting the rate", "sets the schedule's rate before each step"),
+    ("Trainer.evaluate", "self.val_ids, c.batch_size", "self.train_ids, c.batch_size",
+     "calling the training loss validation loss", "measures each part"),
+]]
+
+# %% ../../nbs/toolbox/zoo.ipynb #ee8ab981
+ZOO += [Wrong("generate", *row) for row in [
+    ("keep_top_k", "order[...,:k]", "order[...,:k+1]", "keeping one id more than top_k",
+     "keeps exactly top_k"),
+    ("keep_top_k", "return kept/kept.sum(-1, keepdim=True)", "return kept",
+     "probabilities that no longer sum to 1", "divides by what is left"),
+    ("keep_top_p", "before = ranked.cumsum(-1)-ranked", "before = ranked.cumsum(-1)",
+     "dropping the id that reaches top_p", "keeps it"),
+    ("keep_top_p", "    keep[...,0] = True", "    pass",
+     "keeping nothing when top_p is tiny", "keeps at least one id"),
+    ("keep_top_p", "before<enough", "before<=enough",
+     "keeping one id more when the sum is met exactly",
+     "stops as soon as it is enough"),
+    ("next_probabilities", "logits/temperature", "logits*temperature",
+     "multiplying by the temperature", "divides by it: below 1 it sharpens"),
+    ("next_probabilities", "if top_p is not None: p = keep_top_p",
+     "if top_p is not None and top_k is None: p = keep_top_p",
+     "forgetting top_p when top_k is given", "applies both"),
+    ("next_probabilities", "    if temperature<1e-6: return greedy\n",
+     "    if temperature<1e-6: temperature = 1e-6\n",
+     "ties drawn by chance at temperature 0",
+     "always takes the first of the likeliest"),
+]]
+
+# %% ../../nbs/toolbox/zoo.ipynb #b6f23786
+ZOO += [Wrong("generate", *row) for row in [
+    ("next_probabilities",
+     "p = (logits/temperature).softmax(-1)\n    if top_k is not None: p = "
+     "keep_top_k(p, top_k)\n    if top_p is not None: p = keep_top_p(p, top_p)",
+     "p = logits.softmax(-1)\n    if top_k is not None: p = keep_top_k(p, top_k)\n  "
+     "  if top_p is not None: p = keep_top_p(p, top_p)\n    p = p**(1/temperature); "
+     "p = p/p.sum(-1, keepdim=True)", "temperature after top-p",
+     "applies temperature first"),
+    ("MultiHeadAttention.read_on", "torch.cat([past[0], k], 2)",
+     "torch.cat([k, past[0]], 2)", "putting new keys before the old ones",
+     "appends them"),
+    ("MultiHeadAttention.read_on", ".tril(seen-new)", ".tril()",
+     "a mask that ignores the past", "lets the new positions see all earlier ones"),
+    ("MultiHeadAttention.read_on", ".tril(seen-new)", ".tril(seen)",
+     "letting new positions see each other's future", "hides what comes later"),
+    ("Embedding.read_on", "start = past or 0", "start = 0",
+     "counting the new positions from 0", "continues after the past"),
+    ("Block.read_on", "return x + self.feed_forward(self.ln2(x)),past",
+     "return self.feed_forward(self.ln2(x)),past",
+     "forgetting a residual in the cached path", "computes what forward computes"),
+    ("reads_on", 'return "read_on" in last and not watched', "return True",
+     "using the cache past an own forward", "reads such a part again"),
+    ("first_visible", 'step = 1 if window=="full" else block_size-block_size//2',
+     "step = 1", "never rolling", "forgets half when the window is full"),
+]]
+
+# %% ../../nbs/toolbox/zoo.ipynb #b72cc0e9
+ZOO += [Wrong("generate", *row) for row in [
+    ("Reader", "if start!=self.start: self.start,self.end,self.past = start,start,None",
+     "if start!=self.start: self.start = start",
+     "keeping the cache when the window moves",
+     "empties it: every position has changed"),
+    ("Reader", "self.model(text[:,start:])",
+     "self.model(text[:,:self.model.config.block_size])",
+     "keeping the beginning of a long text", "sees its last block_size ids"),
+    ("writing", "    if training: model.eval()\n", "",
+     "leaving dropout on while generating", "switches it off, and on again after"),
+    ("writing", "    finally:\n        for part in training: part.training = True",
+     "    finally: pass", "leaving the model in evaluation mode",
+     "restores the mode, after an error as well"),
+    ("GPTLanguageModel.stream", "np.random.default_rng(seed+row)",
+     "np.random.default_rng(seed)", "giving all rows the same numbers",
+     "draws for each row from its own source"),
+    ("GPTLanguageModel.stream", "seed = int(np.random.default_rng().integers(2**62))",
+     "seed = torch.randint(2**62, ()).item()",
+     "taking the seed from torch's global generator",
+     "leaves a training's random stream alone"),
+    ("GPTLanguageModel.generate", "torch.cat([check_prompt(idx, self), *",
+     "torch.cat([check_prompt(idx, self)[:,:0], *", "leaving out the prompt",
+     "returns the prompt and what follows"),
+]]
+
+# %% ../../nbs/toolbox/zoo.ipynb #383f9e03
+ZOO += [Wrong("generate", *row) for row in [
+    ("GPTLanguageModel.beam_search", "select_rows(reader.past, rows)", "reader.past",
+     "leaving the cache in the order of the old beginnings",
+     "lets each beginning take its keys and values along"),
+    ("GPTLanguageModel.beam_search", "scores[:,None]+logs", "logs",
+     "scoring only the last id", "adds up the whole continuation"),
+]]
+
+# %% ../../nbs/toolbox/zoo.ipynb #23c4be3b
+ZOO += [Wrong("bytepairs", *row) for row in [
+    ("replace_pair", "i += 1+found", "i += 1",
+     "reading the second half of a merged pair again", "goes on behind the pair"),
+    ("slow_merges", "(-totals[pair], pair)", "-totals[pair]",
+     "breaking ties by which pair came first", "takes the smallest pair"),
+    ("merge_bytes", "rank,i = heappop(heap)",
+     "rank,i = heap.pop(heap.index(min(heap, key=lambda entry: entry[1])))",
+     "merging from left to right",
+     "merges in the order in which the pairs were learned"),
+    ("BPETokenizer.train", "least = 256+len(special)", "least = 256",
+     "not counting special tokens in vocab_size", "counts them"),
+    ("BPETokenizer.decode", 'errors="replace"', 'errors="ignore"',
+     "dropping bytes that form no character", "shows them as U+FFFD"),
 ]]
 
 # %% ../../nbs/toolbox/zoo.ipynb #b5ef3c0e
@@ -501,20 +723,55 @@ RIGHT += [Right("block", *row) for row in [
      "the sum the other way round"),
 ]]
 
-# %% ../../nbs/toolbox/zoo.ipynb #c222a940
+# %% ../../nbs/toolbox/zoo.ipynb #8b9e940d
 RIGHT += [Right("model", *row) for row in [
     ("GPTLanguageModel", "F.cross_entropy(logits.flatten(0, 1), targets.flatten())",
      "F.cross_entropy(logits.transpose(1, 2), targets)",
      "cross-entropy on transposed logits"),
-    ("GPTLanguageModel", "F.cross_entropy(logits.flatten(0, 1), targets.flatten())",
-     "-logits.log_softmax(-1).gather(-1, targets[...,None]).mean()",
-     "log-softmax and gather"),
-    ("GPTLanguageModel", "F.cross_entropy(logits.flatten(0, 1), targets.flatten())",
-     "(logits.logsumexp(-1)-logits.gather(-1, targets[...,None])[...,0]).mean()",
-     "logsumexp minus the target's score"),
     ("count_parameters", "(V+T)*C + L*(12*C**2 + 10*C) + 2*C + C*V + V",
      "V*C + T*C + L*(3*C*C + C*C+C + 8*C*C+5*C + 4*C) + 2*C + (C+1)*V",
      "counted part by part"),
+]]
+
+# %% ../../nbs/toolbox/zoo.ipynb #8e3bdf67
+RIGHT += [Right("learning", *row) for row in [
+    ("Value.softmax", "return e / e.sum(-1, keepdims=True)",
+     "return e * e.sum(-1, keepdims=True)**-1.", "a product with the inverse"),
+    ("Value.tanh", "g*(1-t**2)", "g*(1-t)*(1+t)", "1-t² as a product"),
+    ("sum_to", "if grad.shape==shape: return grad", "pass",
+     "no shortcut for equal shapes"),
+]]
+
+# %% ../../nbs/toolbox/zoo.ipynb #7f8cbdef
+RIGHT += [Right("train", *row) for row in [
+    ("train_step", "        loss.backward()", "        torch.autograd.backward(loss)",
+     "backward as a function"),
+    ("learning_rate_at", "return low + (peak-low)*(1+math.cos(math.pi*progress))/2",
+     "share = (1+math.cos(math.pi*progress))/2; return share*peak + (1-share)*low",
+     "a mixture of both ends"),
+    ("configure_optimizer", "fused=True", "fused=False", "AdamW that isn't fused"),
+]]
+
+# %% ../../nbs/toolbox/zoo.ipynb #66090848
+RIGHT += [Right("generate", *row) for row in [
+    ("keep_top_k", "kept = torch.zeros_like(p).scatter(-1, order[...,:k], 1)*p",
+     "kept = p*torch.zeros_like(p).scatter(-1, order[...,:k], torch.ones_like(p))",
+     "ones scattered as a tensor"),
+    ("next_probabilities", "p = (logits/temperature).softmax(-1)",
+     "p = (logits/temperature).log_softmax(-1).exp()", "softmax by its logarithm"),
+    ("GPTLanguageModel.beam_search", "best//V,best%V",
+     "torch.unravel_index(best, (len(logs), V))", "unravel_index"),
+    ("MultiHeadAttention.read_on",
+     "heads = F.scaled_dot_product_attention(q, k, v, attn_mask=visible)",
+     "heads = (q @ k.mT / q.shape[-1]**.5).masked_fill(~visible, -torch.inf)"
+     ".softmax(-1) @ v", "the formula in place of the fused product"),
+]]
+
+# %% ../../nbs/toolbox/zoo.ipynb #11dcc952
+RIGHT += [Right("bytepairs", *row) for row in [
+    ("replace_pair", "found = (*ids[i:i+2],)==pair",
+     "found = i+1<len(ids) and ids[i]==pair[0] and ids[i+1]==pair[1]",
+     "a pair compared by its halves"),
 ]]
 
 # %% ../../nbs/toolbox/zoo.ipynb #77047a79

@@ -1,0 +1,307 @@
+// train.js: chapter 06 in another language. The way back through what gpt.js computes, AdamW, and a run that a page can follow.
+//
+// A batch is B windows of T ids behind each other; N = B*T vectors of width C go through the model together. As in gpt.js, a tensor is a
+// Float32Array, sums are kept in 64 bits and rounded when they are stored. The order of every sum is fixed, so one seed gives one result, to the last bit.
+"use strict";
+
+// ---- products -------------------------------------------------------------------------------------------------------
+
+// y (M, O) = x (M, I) times w (O, I) turned over: the one product that everything here is made of, 2 rows of x with 4 rows of w at a time.
+// In attention half of all is zero. `band` says which half isn't looked at: "y" the columns of y after the row's number, "x" the numbers of a
+// row of x after its own, "turned" those before it.
+function product(x, w, M, O, I, band = "", y = new Float32Array(M*O)) {
+  if (M < 2 || O < 4) return productPlainly(x, w, M, O, I, y);
+  for (let next = 0; next < M; next += 2) {
+    const t = Math.min(next, M - 2), first = band === "turned" ? t : 0, end = band === "x" ? t + 2 : I, width = band === "y" ? t + 2 : O;
+    for (let column = 0; column < width; column += 4) {
+      const o = Math.min(column, O - 4);
+      tile(x, t*I + first, w, o*I + first, I, end - first, y, t*O + o, O);
+    }
+  }
+  return y;
+}
+
+function tile(x, p, w, a, I, length, y, at, O) {
+  const q = p + I, b = a + I, c = b + I, d = c + I;
+  let s0 = 0, s1 = 0, s2 = 0, s3 = 0, r0 = 0, r1 = 0, r2 = 0, r3 = 0;
+  for (let i = 0; i < length; i++) {
+    const u = x[p + i], v = x[q + i], wa = w[a + i], wb = w[b + i], wc = w[c + i], wd = w[d + i];
+    s0 += u*wa; s1 += u*wb; s2 += u*wc; s3 += u*wd;
+    r0 += v*wa; r1 += v*wb; r2 += v*wc; r3 += v*wd;
+  }
+  y[at] = s0; y[at + 1] = s1; y[at + 2] = s2; y[at + 3] = s3;
+  at += O;
+  y[at] = r0; y[at + 1] = r1; y[at + 2] = r2; y[at + 3] = r3;
+}
+
+function productPlainly(x, w, M, O, I, y) {
+  for (let t = 0; t < M; t++) for (let o = 0; o < O; o++) {
+    let sum = 0;
+    for (let i = 0; i < I; i++) sum += x[t*I + i]*w[o*I + i];
+    y[t*O + o] = sum;
+  }
+  return y;
+}
+
+// x (M, I) as (I, M).
+function turn(x, M, I) {
+  const y = new Float32Array(M*I);
+  for (let t = 0; t < M; t++) for (let i = 0; i < I; i++) y[i*M + t] = x[t*I + i];
+  return y;
+}
+
+// ---- the parts, there and back --------------------------------------------------------------------------------------
+
+function affine(x, weight, bias) {
+  const [O, I] = weight.shape, M = x.length/I, y = product(x, weight.values, M, O, I);
+  if (bias) for (let t = 0, at = 0; t < M; t++) for (let o = 0; o < O; o++) y[at++] += bias.values[o];
+  return y;
+}
+
+// dy tells how the loss changes with y. The weights' share is dyᵀ x, the bias' the sum over rows, and what x is told is dy W.
+function affineBack(dy, x, weight, bias) {
+  const [O, I] = weight.shape, M = x.length/I, turned = turn(dy, M, O);
+  product(turned, turn(x, M, I), O, I, M, "", weight.grad);
+  if (bias) for (let o = 0; o < O; o++) {
+    let sum = 0;
+    for (let t = 0; t < M; t++) sum += turned[o*M + t];
+    bias.grad[o] = sum;
+  }
+  return product(dy, turn(weight.values, O, I), M, I, O);
+}
+
+// Layer norm keeps the normalized vectors and what each was multiplied by.
+function norm(x, weight, bias, eps = 1e-5) {
+  const C = weight.values.length, y = new Float32Array(x.length), hat = new Float32Array(x.length), scales = new Float32Array(x.length/C);
+  for (let start = 0; start < x.length; start += C) {
+    let sum = 0, squares = 0;
+    for (let c = 0; c < C; c++) sum += x[start + c];
+    const mean = sum/C;
+    for (let c = 0; c < C; c++) squares += (x[start + c] - mean)*(x[start + c] - mean);
+    const scale = scales[start/C] = 1/Math.sqrt(squares/C + eps);
+    for (let c = 0; c < C; c++) y[start + c] = (hat[start + c] = (x[start + c] - mean)*scale)*weight.values[c] + bias.values[c];
+  }
+  return {y, hat, scales};
+}
+
+// What a norm passes back has no part along the mean, which it removed, and none along the vector itself, whose length it fixed.
+function normBack(dy, {hat, scales}, weight, bias) {
+  const C = weight.values.length, dx = new Float32Array(dy.length), w = weight.values, dw = new Float64Array(C), db = new Float64Array(C);
+  for (let start = 0; start < dy.length; start += C) {
+    let sum = 0, along = 0;
+    for (let c = 0; c < C; c++) {
+      const g = dy[start + c], h = hat[start + c];
+      dw[c] += g*h; db[c] += g;
+      sum += g*w[c]; along += g*w[c]*h;
+    }
+    for (let c = 0; c < C; c++) dx[start + c] = scales[start/C]*(dy[start + c]*w[c] - sum/C - hat[start + c]*along/C);
+  }
+  weight.grad.set(dw); bias.grad.set(db);
+  return dx;
+}
+
+// One head's columns of one window, as a (T, D) of their own, and back into place.
+function columns(x, row, width, from, T, D) {
+  const y = new Float32Array(T*D);
+  for (let t = 0; t < T; t++) for (let d = 0; d < D; d++) y[t*D + d] = x[(row + t)*width + from + d];
+  return y;
+}
+function putColumns(y, x, row, width, from, T, D) { for (let t = 0; t < T; t++) for (let d = 0; d < D; d++) x[(row + t)*width + from + d] = y[t*D + d]; }
+
+// Chapter 03 for every window and head. The shares are kept for the way back.
+function attention(qkv, T, C, H) {
+  const D = C/H, N = qkv.length/(3*C), out = new Float32Array(N*C), kept = [];
+  for (let row = 0; row < N; row += T) for (let h = 0; h < H; h++) {
+    const [q, k, v] = [0, 1, 2].map(part => columns(qkv, row, 3*C, part*C + h*D, T, D)), shares = product(q, k, T, T, D, "y");
+    for (let t = 0; t < T; t++) {
+      for (let s = 0; s <= t; s++) shares[t*T + s] /= Math.sqrt(D);
+      softmax(shares.subarray(t*T, t*T + t + 1));
+      shares.fill(0, t*T + t + 1, t*T + T);
+    }
+    putColumns(product(shares, turn(v, T, D), T, D, T, "x"), out, row, C, h*D, T, D);
+    kept.push({q, k, v, shares});
+  }
+  return {out, kept};
+}
+
+function attentionBack(dout, {kept}, T, C, H) {
+  const D = C/H, N = dout.length/C, dqkv = new Float32Array(3*N*C);
+  for (let row = 0, at = 0; row < N; row += T) for (let h = 0; h < H; h++) {
+    const {q, k, v, shares} = kept[at++], dy = columns(dout, row, C, h*D, T, D), scores = product(dy, v, T, T, D, "y"); // first, of the shares
+    for (let t = 0; t < T; t++) { // then, through the softmax, of the scores
+      let mean = 0;
+      for (let s = 0; s <= t; s++) mean += shares[t*T + s]*scores[t*T + s];
+      for (let s = 0; s <= t; s++) scores[t*T + s] = shares[t*T + s]*(scores[t*T + s] - mean)/Math.sqrt(D);
+      scores.fill(0, t*T + t + 1, t*T + T);
+    }
+    const parts = [product(scores, turn(k, T, D), T, D, T, "x"), product(turn(scores, T, T), turn(q, T, D), T, D, T, "turned"),
+      product(turn(shares, T, T), turn(dy, T, D), T, D, T, "turned")];
+    parts.forEach((part, i) => putColumns(part, dqkv, row, 3*C, i*C + h*D, T, D));
+  }
+  return dqkv;
+}
+
+// The speedrun's rows for the n last ids of every place of a window. While every key stays below 2⁶³/2654435761, as it does for four of at most
+// 240 symbols, a product split at 4096 is exact in 64-bit floats; else gpt.js computes it with BigInt.
+function gramRows(ids, T, n, rows, V) {
+  const found = new Int32Array(ids.length), prime = 2**31 - 1, short = (V + 1)**n < 2**63/2654435761;
+  for (let start = 0; start < ids.length; start += T) for (let t = 0; t < T; t++) {
+    if (!short) { found[start + t] = ngramRow(ids.subarray(start, start + T), t, n, rows, V); continue; }
+    let key = ids[start + t];
+    for (let back = 1; back < n; back++) key = key*(V + 1) + (t >= back ? ids[start + t - back] : V);
+    const high = Math.floor(key/4096), low = key % 4096;
+    found[start + t] = (high*2654435761 % prime*4096 + low*2654435761) % prime % rows;
+  }
+  return found;
+}
+
+// ---- a model that learns --------------------------------------------------------------------------------------------
+
+const CAREFUL = {batch: 24, steps: 100, rate: .016, warmup: 5, decay: .1, beta1: .9, beta2: .99, clip: 1, seed: 1}; // the speedrun's recipe
+
+class Learner {
+  // `tensors` to go on from; else the weights are drawn: matrices from N(0, .02²), tables and biases 0, scales 1.
+  constructor(config, settings = {}, tensors) {
+    Object.assign(this, {config, settings: {...CAREFUL, ...settings}, tensors: new Map(), taken: 0});
+    const dart = darts(this.settings.seed);
+    const normal = () => Math.sqrt(-2*Math.log(1 - dart()))*Math.cos(2*Math.PI*dart());
+    for (const [name, shape] of shapesOf(config)) {
+      const size = shape.reduce((a, b) => a*b), values = new Float32Array(size), matrix = shape.length > 1;
+      if (tensors) values.set(tensors.get(name).values);
+      else if (matrix && !name.includes("tables")) for (let i = 0; i < size; i++) values[i] = .02*normal();
+      else if (/ln\w*\.weight$/.test(name)) values.fill(1);
+      const [grad, mean, square] = [0, 0, 0].map(() => new Float32Array(size));
+      this.tensors.set(name, {shape, values, grad, mean, square, decay: matrix ? this.settings.decay : 0, touched: name.includes("tables") ? new Set() : null});
+    }
+    this.model = new GPT(config, this.tensors); // the same numbers: what is learned here is at once what writes
+  }
+
+  part(name) { return this.tensors.get(name); }
+  norms(name) { return [this.part(`${name}.weight`), this.part(`${name}.bias`)]; }
+  block(i) { return name => this.part(`blocks.${i}.${name}`); }
+
+  // The tables that make a vector of an id: [name, rows of it for every place, scale].
+  lookups(x, T) {
+    const {vocab_size: V, variant, n_gram, rows} = this.config, found = [["token", x, 1], ["position", x.map((_, at) => at % T), 1]];
+    if (variant) for (let n = 2; n <= n_gram; n++) found.push([`tables.${n - 2}`, gramRows(x, T, n, rows, V), 5]);
+    return found.map(([name, at, scale]) => [this.part(`embedding.${name}.weight`), at, scale]);
+  }
+
+  // The mean loss of windows `x` whose next ids are `y`, and what the way back needs.
+  forward(x, y, T) {
+    const {n_embd: C, n_head: H, n_layer: L, vocab_size: V} = this.config, N = x.length, stream = new Float32Array(N*C), blocks = [], lookups = this.lookups(x, T);
+    for (const [{values}, at, scale] of lookups) for (let t = 0; t < N; t++) for (let c = 0; c < C; c++) stream[t*C + c] += scale*values[at[t]*C + c];
+    for (let i = 0; i < L; i++) {
+      const part = this.block(i), first = norm(stream, part("ln1.weight"), part("ln1.bias"));
+      const gathered = attention(affine(first.y, part("attention.qkv.weight")), T, C, H);
+      addTo(stream, affine(gathered.out, part("attention.proj.weight"), part("attention.proj.bias")));
+      const second = norm(stream, part("ln2.weight"), part("ln2.bias")), hidden = affine(second.y, part("feed_forward.up.weight"), part("feed_forward.up.bias"));
+      for (let h = 0; h < hidden.length; h++) if (hidden[h] < 0) hidden[h] = 0;
+      addTo(stream, affine(hidden, part("feed_forward.down.weight"), part("feed_forward.down.bias")));
+      blocks.push({first, gathered, second, hidden});
+    }
+    const last = norm(stream, ...this.norms("ln_f")), shares = affine(last.y, ...this.norms("lm_head"));
+    let loss = 0;
+    for (let t = 0; t < N; t++) loss -= Math.log(softmax(shares.subarray(t*V, t*V + V))[y[t]]);
+    return {loss: loss/N, x, y, T, lookups, blocks, last, shares};
+  }
+
+  // Fills `grad` of every tensor. The first slope is the primer's: what the model guessed, minus what came.
+  backward({x, y, T, lookups, blocks, last, shares}) {
+    const {n_embd: C, n_head: H, vocab_size: V} = this.config, N = x.length;
+    for (let t = 0; t < N; t++) shares[t*V + y[t]] -= 1;
+    for (let at = 0; at < shares.length; at++) shares[at] /= N;
+    const stream = normBack(affineBack(shares, last.y, ...this.norms("lm_head")), last, ...this.norms("ln_f"));
+    for (let i = blocks.length - 1; i >= 0; i--) {
+      const part = this.block(i), {first, gathered, second, hidden} = blocks[i];
+      const up = affineBack(stream, hidden, part("feed_forward.down.weight"), part("feed_forward.down.bias"));
+      for (let h = 0; h < up.length; h++) if (hidden[h] === 0) up[h] = 0;
+      addTo(stream, normBack(affineBack(up, second.y, part("feed_forward.up.weight"), part("feed_forward.up.bias")), second, part("ln2.weight"), part("ln2.bias")));
+      const dout = affineBack(stream, gathered.out, part("attention.proj.weight"), part("attention.proj.bias"));
+      addTo(stream, normBack(affineBack(attentionBack(dout, gathered, T, C, H), first.y, part("attention.qkv.weight")), first, part("ln1.weight"), part("ln1.bias")));
+    }
+    for (const [{grad, touched}, at, scale] of lookups) {
+      if (touched) { for (const row of touched) grad.fill(0, row*C, row*C + C); touched.clear(); } else grad.fill(0); // of a large table only what was used
+      for (let t = 0; t < N; t++) {
+        touched?.add(at[t]);
+        for (let c = 0; c < C; c++) grad[at[t]*C + c] += scale*stream[t*C + c];
+      }
+    }
+  }
+
+  gradients(x, y, T) {
+    const seen = this.forward(x, y, T);
+    this.backward(seen);
+    return seen.loss;
+  }
+
+  // The length of all gradients together.
+  length() {
+    let squares = 0;
+    const {n_embd: C} = this.config;
+    for (const {grad, touched} of this.tensors.values()) {
+      if (touched) for (const row of touched) for (let c = row*C; c < row*C + C; c++) squares += grad[c]*grad[c];
+      else for (let i = 0; i < grad.length; i++) squares += grad[i]*grad[i];
+    }
+    return Math.sqrt(squares);
+  }
+
+  // The rate after `step` steps, as chapter 06: up in a line, down in half a cosine to a tenth. `progress`, from 0 to 1, stands in for steps where time is the measure.
+  rateAt(step, progress) {
+    const {rate, warmup, steps} = this.settings;
+    if (step < warmup) return rate*(step + 1)/(warmup + 1);
+    progress ??= Math.min(1, (step - warmup)/Math.max(1, steps - warmup));
+    return rate/10 + rate*.9*(1 + Math.cos(Math.PI*progress))/2;
+  }
+
+  // One step of AdamW; the gradient is shortened to `clip` if it is longer. Returns the loss before it.
+  step(x, y, T, progress) {
+    const {beta1, beta2, clip} = this.settings, loss = this.gradients(x, y, T), length = this.length(), rate = this.rateAt(this.taken++, progress);
+    if (!Number.isFinite(loss + length)) refuse("the loss is no longer a number: begin again with a smaller rate");
+    const shrink = Math.min(1, clip/(length + 1e-6)), first = 1 - beta1**this.taken, second = Math.sqrt(1 - beta2**this.taken);
+    for (const tensor of this.tensors.values()) adamW(tensor, rate, shrink, beta1, beta2, first, second);
+    return loss;
+  }
+
+  // The windows of a step are a function of the seed and its number, as in chapter 01.
+  batch(ids, step) {
+    const {batch: B, seed} = this.settings, {block_size: T} = this.config, dart = darts(Math.imul(seed, 0x9e3779b1) + step), x = new Int32Array(B*T), y = new Int32Array(B*T);
+    for (let b = 0; b < B; b++) {
+      const start = Math.floor(dart()*(ids.length - T));
+      x.set(ids.subarray(start, start + T), b*T);
+      y.set(ids.subarray(start + 1, start + T + 1), b*T);
+    }
+    return [x, y, T];
+  }
+
+  learn(ids, progress) { return this.step(...this.batch(ids, this.taken), progress); }
+
+  // The loss on a whole text, in windows side by side as chapter 06; after every batch it says how far it is.
+  *evaluate(ids, batch = 24) {
+    const {block_size: T} = this.config, whole = Math.floor((ids.length - 1)/T);
+    let sum = 0, at = 0;
+    while (at < ids.length - 1) {
+      const B = Math.min(batch, whole - at/T), n = B > 0 ? B*T : ids.length - 1 - at;
+      sum += n*this.forward(Int32Array.from(ids.subarray(at, at + n)), ids.subarray(at + 1, at + n + 1), B > 0 ? T : n).loss;
+      yield {done: (at += n)/(ids.length - 1), loss: sum/at};
+    }
+  }
+
+  // Two runs that did the same have the same one: FNV-1a over the bits of all weights.
+  checksum() {
+    let hash = 0x811c9dc5;
+    for (const {values} of this.tensors.values()) for (const bits of new Uint32Array(values.buffer)) hash = Math.imul(hash ^ bits, 0x01000193);
+    return (hash >>> 0).toString(16).padStart(8, "0");
+  }
+}
+
+// Chapter 06. What nothing ever moved only decays, and numbers too small to matter become 0: the smallest floats are slow.
+function adamW({values, grad, mean, square, decay}, rate, shrink, beta1, beta2, first, second) {
+  const keep = 1 - rate*decay, step = rate/first;
+  for (let i = 0; i < values.length; i++) {
+    const g = grad[i]*shrink, m = beta1*mean[i] + (1 - beta1)*g, v = beta2*square[i] + (1 - beta2)*g*g;
+    mean[i] = m < 1e-30 && m > -1e-30 ? 0 : m;
+    square[i] = v < 1e-36 ? 0 : v;
+    values[i] = values[i]*keep - step*m/(Math.sqrt(v)/second + 1e-8);
+  }
+}
