@@ -4,7 +4,7 @@
 
 # %% ../nbs/05_model.ipynb #564dbe7d
 from __future__ import annotations
-from dataclasses import asdict,dataclass
+from dataclasses import dataclass
 from numbers import Integral,Real
 import numpy as np
 import torch
@@ -16,7 +16,8 @@ from .data import draw
 from .embedding import Embedding
 
 # %% auto #0
-__all__ = ['RANGES', 'as_number', 'GPTConfig', 'GPTLanguageModel', 'init_weights', 'count_parameters', 'count_flops']
+__all__ = ['RANGES', 'as_number', 'check_sizes', 'GPTConfig', 'check_ids', 'GPTLanguageModel', 'init_weights', 'count_parameters',
+           'count_flops']
 
 # %% ../nbs/05_model.ipynb #5b0d1c27
 def as_number(
@@ -36,11 +37,23 @@ def as_number(
         raise ValueError(f"{name} is {value!r}; it must be {limits}")
     return kind(value)
 
-# %% ../nbs/05_model.ipynb #755fd001
+# %% ../nbs/05_model.ipynb #5b0d1c28
 RANGES = dict(vocab_size=(int, 1, 10**6), block_size=(int, 1, 10**6),
     n_embd=(int, 1, 2**16), n_head=(int, 1, 2**10), n_layer=(int, 1, 2**10),
     dropout=(float, 0, .99))
 
+def check_sizes(
+    config:GPTConfig, # a configuration that is being made
+):
+    "Make each of its values a number of Python's; refuse those that don't fit."
+    for name,limits in RANGES.items():
+        object.__setattr__(config, name,
+            as_number(name, getattr(config, name), *limits))
+    if config.n_embd%config.n_head:
+        raise ValueError(f"n_embd {config.n_embd} is not a multiple of "
+            f"n_head {config.n_head}")
+
+# %% ../nbs/05_model.ipynb #755fd001
 @dataclass(frozen=True)
 class GPTConfig:
     "The shape of a GPT; the defaults are the course's model."
@@ -51,13 +64,18 @@ class GPTConfig:
     n_layer:int=6 # number of blocks, `L`
     dropout:float=0.2 # share to zero while training, at most 0.99
 
-    def __post_init__(self):
-        for name,limits in RANGES.items():
-            object.__setattr__(self, name,
-                as_number(name, getattr(self, name), *limits))
-        if self.n_embd%self.n_head:
-            sizes = f"n_embd {self.n_embd} is not a multiple of n_head {self.n_head}"
-            raise ValueError(sizes)
+    def __post_init__(self): check_sizes(self)
+
+# %% ../nbs/05_model.ipynb #d4df1409
+def check_ids(
+    idx:Tensor, # what a model was given
+    block_size:int, # the longest context it takes, `T`
+):
+    "Raise a ValueError that says what came, what is needed and how to get it."
+    if idx.dim()==2 and idx.shape[1]<=block_size: return
+    raise ValueError(f"the ids have shape {tuple(idx.shape)}; they must be (B,T) with T "
+        f"at most {block_size}: add a batch dimension with idx[None], "
+        f"crop with idx[:,-{block_size}:]")
 
 # %% ../nbs/05_model.ipynb #d4df140a
 class GPTLanguageModel(nn.Module):
@@ -67,9 +85,10 @@ class GPTLanguageModel(nn.Module):
         block:type=Block, # the class of its blocks, `(n_embd, n_head, dropout)`
     ):
         super().__init__()
-        self.config,c,depth = config,config,range(config.n_layer)
+        c = self.config = config
         self.embedding = Embedding(c.vocab_size, c.block_size, c.n_embd)
-        self.blocks = nn.ModuleList(block(c.n_embd, c.n_head, c.dropout) for _ in depth)
+        self.blocks = nn.ModuleList(
+            block(c.n_embd, c.n_head, c.dropout) for _ in range(c.n_layer))
         self.ln_f,self.lm_head = LayerNorm(c.n_embd),nn.Linear(c.n_embd, c.vocab_size)
         self.apply(init_weights)
 
@@ -78,8 +97,7 @@ class GPTLanguageModel(nn.Module):
         targets:Tensor|None=None, # the ids that really come next, `(B,T)`
     )->tuple[Tensor,Tensor|None]: # logits `(B,T,V)`; mean loss in nats, or None
         "Scores for the next id at each position, and how wrong they are."
-        if idx.dim()!=2 or idx.shape[1]>self.config.block_size:
-            raise ValueError(f"{idx.shape} not (B,T), T up to {self.config.block_size}")
+        check_ids(idx, self.config.block_size)
         x = self.embedding(idx)
         for block in self.blocks: x = block(x)
         logits = self.lm_head(self.ln_f(x))
@@ -91,7 +109,7 @@ def init_weights(
     module:nn.Module, # any part of a model
     std:float=0.02, # standard deviation of the matrices
 ):
-    "Draw the matrices of linear and embedding layers from N(0, std²), zero the biases."
+    "Small random numbers around 0 for the matrices, and zeros for the biases."
     if isinstance(module, (nn.Linear, nn.Embedding)):
         nn.init.normal_(module.weight, std=std)
     if isinstance(module, nn.Linear) and module.bias is not None:

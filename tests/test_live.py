@@ -495,7 +495,7 @@ def site(tmp_path_factory):
     shutil.copy(NBS/"styles.css", root)
     (root/"beyond").mkdir()
     cells = json.loads((NBS/"beyond/live.ipynb").read_text(encoding="utf-8"))["cells"]
-    part = next(text for text in ("".join(cell["source"]) for cell in cells) if "playgroundWhenSeen(" in text)
+    part = next(text for text in ("".join(cell["source"]) for cell in cells) if 'data-part="playground"' in text)
     widget = "\n".join(line for line in part.splitlines() if not line.startswith("#"))
     (root/"beyond/live.html").write_text(f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>live</title><meta name="viewport" content="width=device-width">
         <link rel="icon" href="data:,"><link rel="stylesheet" href="../styles.css"><body class="quarto-light"><main><div style="height: 1500px">above</div>{widget}</main></body></html>""", encoding="utf-8")
@@ -529,8 +529,8 @@ def test_playground_waits(lesson):
     "The weights are fetched once, and only when the reader comes to the playground."
     tab, log = lesson
     tab.wait_for_timeout(300)
-    assert "Bid him" in tab.locator("#playground").inner_text() and not any("shakespeare-char" in path for path in log)
-    tab.locator("#playground").scroll_into_view_if_needed()
+    assert "Bid him" in tab.locator(".live").inner_text() and not any("shakespeare-char" in path for path in log)
+    tab.locator(".live").scroll_into_view_if_needed()
     ready(tab)
     assert sum("model.safetensors" in path for path in log) == 1
 
@@ -545,13 +545,13 @@ DROP = """([root, files]) => {
 def drop(tab, folder, **changed):
     "Drop the files of a checkpoint on the playground."
     files = {path.name: path.read_bytes() for path in folder.iterdir()} | {name.replace("_", "."): data for name, data in changed.items()}
-    tab.evaluate(DROP, ["#playground", [[name, base64.b64encode(data).decode()] for name, data in files.items()]])
+    tab.evaluate(DROP, [".live", [[name, base64.b64encode(data).decode()] for name, data in files.items()]])
 
 
 def test_dropped_files(lesson, folder, bytepairs):
     "The reader's own model runs, nothing is uploaded, and files that are broken change nothing."
     tab, log = lesson
-    tab.locator("#playground").scroll_into_view_if_needed()
+    tab.locator(".live").scroll_into_view_if_needed()
     ready(tab)
     before, status = len(log), tab.locator(".live-status")
     drop(tab, folder/bytepairs[0])
@@ -572,7 +572,7 @@ def test_dropped_files(lesson, folder, bytepairs):
 def test_run_folder(lesson, folder, tmp_path):
     "Of a run's checkpoints the best one is taken, as best.json names it."
     tab, _ = lesson
-    tab.locator("#playground").scroll_into_view_if_needed()
+    tab.locator(".live").scroll_into_view_if_needed()
     ready(tab)
     for step, width in ((100, 12), (200, 24), (300, 36)):
         config = GPTConfig(vocab_size=3, block_size=8, n_embd=width, n_head=3, n_layer=1)

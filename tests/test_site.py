@@ -16,7 +16,7 @@ sys.path.insert(0, str(ROOT/"tools"))
 from check_site import Page, check, site_url
 SITE = Path(os.environ.get("SITE", ROOT/"_docs"))
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-PAGES = sorted(path.relative_to(SITE).with_suffix("").as_posix() for path in SITE.rglob("*.html"))
+PAGES = sorted(path.relative_to(SITE).with_suffix("").as_posix() for path in SITE.rglob("*.html") if path.parent.name != "live") # live/page.html is the frame of an exported model
 WIDTHS = [1600, 1280, 1024, 390]
 
 if not (SITE/"index.html").is_file(): pytest.skip("there is no site: run python tools/build_site.py first", allow_module_level=True)

@@ -328,13 +328,15 @@ ZOO += [Wrong("model", *row) for row in [
      "self.lm_head.weight = self.embedding.token.weight; self.apply(init_weights)",
      "tying the head to the token table", "has a matrix for each"),
     ("GPTLanguageModel",
-     "nn.ModuleList(block(c.n_embd, c.n_head, c.dropout) for _ in depth)",
-     "[block(c.n_embd, c.n_head, c.dropout) for _ in depth]",
+     "nn.ModuleList(\n            block(c.n_embd, c.n_head, c.dropout) "
+     "for _ in range(c.n_layer))",
+     "[block(c.n_embd, c.n_head, c.dropout) for _ in range(c.n_layer)]",
      "hiding the blocks in a plain list",
      "registers them, so that they are trained and saved"),
     ("GPTLanguageModel",
-     "nn.ModuleList(block(c.n_embd, c.n_head, c.dropout) for _ in depth)",
-     "nn.ModuleList([block(c.n_embd, c.n_head, c.dropout)]*len(depth))",
+     "nn.ModuleList(\n            block(c.n_embd, c.n_head, c.dropout) "
+     "for _ in range(c.n_layer))",
+     "nn.ModuleList([block(c.n_embd, c.n_head, c.dropout)]*c.n_layer)",
      "using one block several times", "makes a block for each layer"),
     ("GPTLanguageModel", "block(c.n_embd, c.n_head, c.dropout)",
      "block(c.n_embd, c.n_head)", "losing the dropout", "passes it on to every block"),
@@ -577,10 +579,10 @@ ZOO += [Wrong("generate", *row) for row in [
      "returns the prompt and what follows"),
 ]]
 
-# %% ../../nbs/toolbox/zoo.ipynb #077ca3a8
+# %% ../../nbs/toolbox/zoo.ipynb #383f9e03
 ZOO += [Wrong("generate", *row) for row in [
-    ("GPTLanguageModel.beam_search", "reader.past = select_rows(reader.past, rows)",
-     "pass", "leaving the cache in the order of the old beginnings",
+    ("GPTLanguageModel.beam_search", "select_rows(reader.past, rows)", "reader.past",
+     "leaving the cache in the order of the old beginnings",
      "lets each beginning take its keys and values along"),
     ("GPTLanguageModel.beam_search", "scores[:,None]+logs", "logs",
      "scoring only the last id", "adds up the whole continuation"),
@@ -752,15 +754,15 @@ RIGHT += [Right("train", *row) for row in [
     ("configure_optimizer", "fused=True", "fused=False", "AdamW that isn't fused"),
 ]]
 
-# %% ../../nbs/toolbox/zoo.ipynb #786eaa55
+# %% ../../nbs/toolbox/zoo.ipynb #66090848
 RIGHT += [Right("generate", *row) for row in [
     ("keep_top_k", "kept = torch.zeros_like(p).scatter(-1, order[...,:k], 1)*p",
      "kept = p*torch.zeros_like(p).scatter(-1, order[...,:k], torch.ones_like(p))",
      "ones scattered as a tensor"),
     ("next_probabilities", "p = (logits/temperature).softmax(-1)",
      "p = (logits/temperature).log_softmax(-1).exp()", "softmax by its logarithm"),
-    ("GPTLanguageModel.beam_search", "rows,chosen = best//V,best%V",
-     "rows,chosen = torch.unravel_index(best, (len(logs), V))", "unravel_index"),
+    ("GPTLanguageModel.beam_search", "best//V,best%V",
+     "torch.unravel_index(best, (len(logs), V))", "unravel_index"),
     ("MultiHeadAttention.read_on",
      "heads = F.scaled_dot_product_attention(q, k, v, attn_mask=visible)",
      "heads = (q @ k.mT / q.shape[-1]**.5).masked_fill(~visible, -torch.inf)"

@@ -5,13 +5,12 @@
 
 // ---- the worker -----------------------------------------------------------------------------------------------------
 
-// Its program is the page's scripts marked data-live, read.js, gpt.js and work.js; their type text/plain keeps the page itself from running them.
-// Where they stand in the page, their text is taken, else their address: a page opened from a disk may load neither workers nor modules from files.
+// Its program is read.js, gpt.js and work.js: on the site by their addresses below `base`. In a file that a reader opened no worker may load files; there
+// they stand in the page as text, in scripts marked data-live, whose type text/plain keeps the page itself from running them.
 class Thread {
-  constructor() {
-    const scripts = [...document.querySelectorAll("script[data-live]")].filter(s => s.type === "text/plain");
-    const address = s => JSON.stringify(new URL(s.getAttribute("src"), document.baseURI).href);
-    const program = scripts.map(s => s.hasAttribute("src") ? `importScripts(${address(s)});` : s.textContent).join("\n");
+  constructor(base) {
+    const address = name => JSON.stringify(new URL(`${name}.js`, base).href), texts = document.querySelectorAll("script[data-live][type='text/plain']");
+    const program = base ? `importScripts(${["read", "gpt", "work"].map(address)});` : Array.from(texts, s => s.textContent).join("\n");
     this.worker = new Worker(URL.createObjectURL(new Blob([program], {type: "text/javascript"})));
     this.waiting = new Map();
     this.tickets = 0;
@@ -73,35 +72,43 @@ const CONTROLS = [ // name, label, attributes
   ["seed", "Seed (optional)", {type: "number", min: 0, max: 4294967295}],
 ];
 
-// A playground inside `root`. `files()` gives the checkpoint to begin with; with `own`, files can be dropped and chosen.
-function playground(root, {files, prompt = "ROMEO:\n", own = false, heading = "h2"} = {}) {
-  const make = (tag, parent, props = {}) => parent.appendChild(Object.assign(document.createElement(tag), props));
+const make = (tag, parent, props = {}) => parent.appendChild(Object.assign(document.createElement(tag), props));
+
+// A playground inside `root`. `files()` gives the checkpoint to begin with; with `own`, files can be dropped and chosen. `shows` names its parts,
+// `base` is where the programs are, if not in the page. With `wait`, the files are asked for when the reader turns to the text.
+function playground(root, {files, base, prompt = "ROMEO:\n", own = false, wait = "", heading = "h2", shows = ["settings", "next", "maps"],
+  title = "The text: write something, then let the model go on", length = 300, enter = false, rows = 9} = {}) {
   root.replaceChildren();
   root.classList.add("live");
-  let thread, described, sentence = "", looking = 0, running = false, ready = false;
+  const hidden = document.createElement("div"), on = part => shows.includes(part) ? root : hidden; // what isn't shown is made all the same
+  let thread, described, opening, sentence = "", looking = 0, running = false, ready = false;
 
   // The parts of the page
-  const status = make("p", root, {className: "live-status", role: "status", textContent: "The model is being read …"});
-  const label = make("label", root, {className: "live-label", textContent: "The text: write something, then let the model go on"});
-  const text = make("textarea", label, {rows: 9, value: prompt, spellcheck: false, maxLength: 100000});
+  const status = make("p", root, {className: "live-status", role: "status", textContent: wait || "The model is being read …"});
+  const label = make("label", root, {className: "live-label", textContent: title});
+  const text = make("textarea", label, {rows, value: prompt, spellcheck: false, maxLength: 100000});
   const buttons = make("p", root, {className: "live-buttons"});
-  const write = make("button", buttons, {type: "button", textContent: "Write", className: "live-main", disabled: true});
+  const write = make("button", buttons, {type: "button", textContent: "Write", className: "live-main", disabled: !wait});
+  const single = make("button", shows.includes("draw") ? buttons : hidden, {type: "button", textContent: "One character", disabled: true});
   const back = make("button", buttons, {type: "button", textContent: "Take back", disabled: true});
-  const settings = make("div", root, {className: "live-settings"}), inputs = {};
+  const settings = make("div", on("settings"), {className: "live-settings"}), inputs = {};
   for (const [name, title, attributes] of CONTROLS) {
-    const box = make("label", settings, {textContent: title + " "}), value = attributes.type === "range" ? make("output", box) : null;
+    const box = make("label", settings, {textContent: title + " "}), value = attributes.type === "range" ? make("span", box, {ariaHidden: "true"}) : null;
     const input = inputs[name] = make("input", box);
     Object.assign(input, attributes);
     const tell = () => { if (value) value.textContent = Number(input.value).toFixed(name === "topK" ? 0 : 2); };
     input.addEventListener("input", () => { tell(); lookSoon(); });
     tell();
   }
-  make(heading, root, {textContent: "What comes next"});
-  const next = make("ol", root, {className: "live-next"});
-  make(heading, root, {textContent: "Where the model looks"});
-  const told = make("p", root, {className: "live-told"}), tokens = make("div", root, {className: "live-tokens", role: "group"});
+  inputs.length.value = length;
+  make(heading, on("next"), {textContent: "What comes next"});
+  const next = make("ol", on("next"), {className: "live-next"}), possible = make("p", on("next"), {className: "live-possible"});
+  make(heading, on("surprise"), {textContent: "What surprised the model"});
+  const surprised = make("p", on("surprise"), {className: "live-surprised"}), mean = make("p", on("surprise"));
+  make(heading, on("maps"), {textContent: "Where the model looks"});
+  const told = make("p", on("maps"), {className: "live-told"}), tokens = make("div", on("maps"), {className: "live-tokens", role: "group"});
   tokens.setAttribute("aria-label", "its last tokens");
-  const heads = make("div", root, {className: "live-heads", role: "group"});
+  const heads = make("div", on("maps"), {className: "live-heads", role: "group"});
   heads.setAttribute("aria-label", "heads, a row per layer");
 
   const settingsNow = () => {
@@ -113,40 +120,47 @@ function playground(root, {files, prompt = "ROMEO:\n", own = false, heading = "h
 
   // A checkpoint, from wherever it comes
   async function open(source, name) {
-    ready = false; write.disabled = true;
+    ready = false; write.disabled = single.disabled = true;
+    say("The model is being read …");
     try {
-      const found = await source(), fresh = new Thread(), about = await fresh.ask("open", found);
+      const found = await source(), fresh = new Thread(base), about = await fresh.ask("open", found);
       thread?.worker.terminate();
-      [thread, described, ready, write.disabled] = [fresh, about, true, false];
+      [thread, described, ready, write.disabled, single.disabled] = [fresh, about, true, false, false];
       const {block_size: T, n_layer: L, n_head: H, n_embd: C} = about.config;
       sentence = `${found.name ?? name ?? "The model"}: ${about.parameters.toLocaleString("en")} parameters, ${L} ${L > 1 ? "layers" : "layer"} of ${H} ${H > 1 ? "heads" : "head"}, ${C} wide; it sees ${T} ${about.kind} at once.`;
       say(sentence);
       await look();
     } catch (error) {
       say(`Not loaded: ${error.message}.`, true);
-      if (thread) { ready = true; write.disabled = false; }
+      if (thread) { ready = true; write.disabled = single.disabled = false; }
+      else { opening = null; write.disabled = !wait; } // another try
     }
   }
+  const openOnce = () => opening ??= open(files, root.dataset.name);
 
-  // Writing: the worker is asked for a little at a time, until enough is there or the reader says stop
-  async function go() {
+  // Writing: the worker is asked for a little at a time, until enough is there or the reader says stop. With "draw" it is one token, and what it was drawn from is shown.
+  async function go(limit = Infinity) {
     if (running) { running = false; return; }
+    await openOnce();
+    if (!ready || running) return;
     running = true;
-    write.textContent = "Stop"; text.readOnly = true; back.disabled = true;
-    const before = text.value, wanted = Math.max(1, Math.min(20000, Math.floor(Number(inputs.length.value)) || 300)), start = performance.now();
+    write.textContent = "Stop"; text.readOnly = true; back.disabled = single.disabled = true;
+    const before = text.value, wanted = Math.min(limit, Math.max(1, Math.min(20000, Math.floor(Number(inputs.length.value)) || 300))), start = performance.now();
+    const slowly = shows.includes("draw"), {seed, ...sampling} = settingsNow();
     let count = 0;
     try {
-      const {unknown} = await thread.ask("begin", {text: before, ...settingsNow()});
+      const {unknown} = await thread.ask("begin", {text: before, seed, ...sampling});
       while (running && count < wanted) {
-        const part = await thread.ask("write", {most: wanted - count});
+        const {seed: unused, ...sampling} = settingsNow(), part = await thread.ask("write", slowly ? {most: 1, sampling} : {most: wanted - count});
         count += part.tokens;
         text.value += part.text;
         text.scrollTop = text.scrollHeight;
+        if (slowly) { drawNext(part); await new Promise(done => setTimeout(done, 150)); }
       }
       say(`${count} ${described.kind} in ${((performance.now() - start)/1000).toFixed(1)} s, ${Math.round(1000*count/(performance.now() - start))} a second.${left(unknown)}`);
     } catch (error) { say(`Stopped: ${error.message}.`, true); }
     running = false;
-    write.textContent = "Write"; text.readOnly = false; back.disabled = false;
+    write.textContent = "Write"; text.readOnly = false; back.disabled = single.disabled = false;
     back.onclick = () => { text.value = before; back.disabled = true; look(); };
     await look(true);
   }
@@ -154,27 +168,43 @@ function playground(root, {files, prompt = "ROMEO:\n", own = false, heading = "h
   // What comes next, and where the model looks
   let timer;
   const lookSoon = () => { clearTimeout(timer); timer = setTimeout(() => look(), 150); };
+  function drawNext({next: list, possible: n, drawn}) {
+    next.replaceChildren();
+    for (const {text: token, p} of list) if (p > 0) {
+      const item = make("li", next, {className: token === drawn ? "live-drawn" : ""}), bar = make("span", item, {className: "live-bar"});
+      bar.style.width = `${100*p}%`;
+      make("b", item, {textContent: shown(token)});
+      make("span", item, {textContent: (token === drawn ? "drawn, " : "") + percent(p)});
+    }
+    possible.textContent = `${n} of ${described.config.vocab_size} ${described.kind} can be drawn.`;
+  }
+  function drawSurprise({tokens: words, surprise}) {
+    const known = surprise.slice(1), sum = known.reduce((a, b) => a + b, 0);
+    surprised.replaceChildren();
+    words.forEach((word, i) => {
+      const span = make("span", surprised, {textContent: word === "\n" ? "⏎\n" : word});
+      if (i) { span.style.backgroundColor = `rgb(214 116 28 / ${.55*Math.min(1, surprise[i]/6)})`; span.title = `${shown(word)}: ${percent(Math.exp(-surprise[i]))}, ${surprise[i].toFixed(2)} nats`; }
+    });
+    mean.textContent = known.length ? `On average ${(sum/known.length).toFixed(2)} nats per ${described.kind.slice(0, -1)}: the darker, the less expected.` : "";
+  }
   async function look(quiet = false) {
-    if (!ready || running) return;
+    if (!ready || running || !["next", "maps", "surprise"].some(part => shows.includes(part))) return;
     const mine = ++looking;
     try {
-      const seen = await thread.ask("look", {text: text.value, last: 64, ...settingsNow()});
+      const seen = await thread.ask("look", {text: text.value, last: shows.includes("maps") ? 64 : 128, ...settingsNow()});
       if (mine !== looking) return; // a newer one is on its way
-      next.replaceChildren();
-      for (const {text: token, p} of seen.next) if (p > 0) {
-        const item = make("li", next), bar = make("span", item, {className: "live-bar"});
-        bar.style.width = `${100*p}%`;
-        make("b", item, {textContent: shown(token)});
-        make("span", item, {textContent: percent(p)});
-      }
-      drawMaps(seen, {tokens, heads, told, make});
+      drawNext(seen);
+      drawSurprise(seen);
+      if (shows.includes("maps")) drawMaps(seen, {tokens, heads, told});
       if (seen.unknown.length && !quiet) say(sentence + left(seen.unknown));
     } catch (error) { say(`Stopped: ${error.message}.`, true); }
   }
 
-  write.onclick = go;
+  write.onclick = () => go();
+  single.onclick = () => go(1);
+  text.addEventListener("focus", openOnce);
   text.addEventListener("input", () => { back.disabled = true; lookSoon(); });
-  text.addEventListener("keydown", event => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && ready) { event.preventDefault(); go(); } });
+  text.addEventListener("keydown", event => { if (event.key === "Enter" && (enter && !event.shiftKey || event.ctrlKey || event.metaKey) && !running) { event.preventDefault(); go(); } });
 
   if (own) {
     const box = document.createElement("p"), choose = (title, props) => {
@@ -196,28 +226,12 @@ function playground(root, {files, prompt = "ROMEO:\n", own = false, heading = "h
       open(async () => pickCheckpoint(entries.length ? (await Promise.all(entries.map(filesBelow))).flat() : plain.map(f => [f.name, f])));
     });
   }
-  open(files, root.dataset.name);
+  if (!wait) openOnce();
   return {open};
 }
 
-// A playground on a page of the site. Its model is fetched once, from the site itself, when the reader has scrolled to it.
-function playgroundWhenSeen(root, base, options = {}) {
-  const get = async (name, kind) => {
-    const answer = await fetch(new URL(base + name, document.baseURI));
-    if (!answer.ok) throw new Error(`${name} could not be fetched`);
-    return answer[kind]();
-  };
-  const files = async () => ({name: options.name, config: await get("config.json", "text"), tokenizer: await get("tokenizer.json", "text"),
-    weights: await get("model.safetensors", "arrayBuffer")});
-  new IntersectionObserver((entries, observer) => {
-    if (!entries.some(entry => entry.isIntersecting)) return;
-    observer.disconnect();
-    playground(root, {...options, files});
-  }).observe(root);
-}
-
 // The tokens as buttons and every head as a small picture. The chosen token's row of the chosen head colours the tokens it looks at.
-function drawMaps({tokens: words, maps, surprise}, {tokens, heads, told, make}) {
+function drawMaps({tokens: words, maps, surprise}, {tokens, heads, told}) {
   const T = words.length, H = maps[0].length/T/T, state = drawMaps.state ??= {layer: 0, head: 0};
   state.layer = Math.min(state.layer, maps.length - 1);
   state.head = Math.min(state.head, H - 1);

@@ -12,6 +12,13 @@ function understand(text) {
   return {ids: ids.length ? ids : start.length ? start : [0], unknown: tokenizer.unknown(text)};
 }
 
+// The likeliest ids, and `drawn` if it is none of them; and how many can be drawn at all.
+const expected = (p, drawn) => {
+  const next = likeliest(p, 10), text = drawn === undefined ? null : tokenizer.decode([drawn]);
+  if (text !== null && !next.some(item => item.text === text)) next.push({text, p: p[drawn]});
+  return {next, possible: p.reduce((n, share) => n + (share > 0), 0)};
+};
+
 const likeliest = (p, n) => Array.from(p.keys()).sort((a, b) => p[b] - p[a]).slice(0, n).map(id => ({text: tokenizer.decode([id]), p: p[id]}));
 
 const WORK = {
@@ -35,12 +42,13 @@ const WORK = {
     return {unknown};
   },
 
-  // Go on for some milliseconds or tokens, whichever ends first.
-  write({most, milliseconds = 40}) {
+  // Go on for some milliseconds or tokens, whichever ends first; with `sampling`, by other settings, and telling what the last token was drawn from.
+  write({most, milliseconds = 40, sampling}) {
     const end = performance.now() + milliseconds;
-    let text = "", tokens = 0;
-    do { text += stream(writer.next().id); tokens++; } while (tokens < most && performance.now() < end);
-    return {text, tokens};
+    let text = "", tokens = 0, last;
+    if (sampling) writer.sampling = sampling;
+    do { last = writer.next(); text += stream(last.id); tokens++; } while (tokens < most && performance.now() < end);
+    return {text, tokens, ...(sampling ? {...expected(last.probabilities, last.id), drawn: tokenizer.decode([last.id])} : {})};
   },
 
   // What the model sees in the end of a text: its tokens, every attention map, how surprised it was by each token, and what it expects next.
@@ -48,8 +56,17 @@ const WORK = {
     const {ids, unknown} = understand(text), V = model.config.vocab_size, seen = ids.slice(-Math.min(last, model.config.block_size));
     const {logits, maps} = model.read(seen, model.nothing(), {maps: true}), row = t => logits.slice(t*V, t*V + V);
     const surprise = seen.map((id, t) => t ? -Math.log(softmax(row(t - 1))[id]) : null);
-    const next = likeliest(nextProbabilities(row(seen.length - 1), sampling), 10);
-    return {tokens: seen.map(id => tokenizer.decode([id])), maps, surprise, next, unknown};
+    return {tokens: seen.map(id => tokenizer.decode([id])), maps, surprise, unknown, ...expected(nextProbabilities(row(seen.length - 1), sampling))};
+  },
+
+  // What the model would say if it stopped after each layer, at token `at` of the end of a text, and how surprising the text is, with heads silenced.
+  lens({text, last, at, without}) {
+    const {ids, unknown} = understand(text), V = model.config.vocab_size, seen = ids.slice(-Math.min(last, model.config.block_size));
+    const run = without => model.read(seen, model.nothing(), {streams: true, without}), whole = run([]), {logits, streams} = without.length ? run(without) : whole;
+    const loss = logits => seen.reduce((sum, id, t) => t ? sum - Math.log(softmax(logits.slice((t - 1)*V, t*V))[id]) : 0, 0)/Math.max(1, seen.length - 1);
+    const C = model.config.n_embd, t = Math.min(at ?? seen.length - 1, seen.length - 1);
+    const layers = streams.map(stream => likeliest(softmax(model.guess(stream.slice(t*C, t*C + C))), 5));
+    return {tokens: seen.map(id => tokenizer.decode([id])), at: t, layers, plain: loss(whole.logits), changed: loss(logits), unknown};
   },
 
   loss({ids}) { return model.loss(ids); },
