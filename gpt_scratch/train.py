@@ -44,7 +44,7 @@ class AdamW(Optimizer):
 # %% ../nbs/06_train.ipynb #40ef7bb2
 def learning_rate_at(
     step:int, # number of steps already taken, from 0
-    config:TrainConfig, # schedule, peak, warmup and length
+    config:object, # a `TrainConfig`: schedule, peak, warmup and length
 )->float: # the rate for the next step
     "Linear warmup, then constant or half a cosine wave (Loshchilov and Hutter 2017)."
     c,peak = config,config.learning_rate
