@@ -56,7 +56,7 @@ RANGES = dict(vocab_size=(int, 1, 10**6), block_size=(int, 1, 10**6),
     dropout=(float, 0, .99))
 
 def check_sizes(
-    config:GPTConfig, # a configuration that is being made
+    config:object, # a `GPTConfig` that is being made
 ):
     "Make each of its values a number of Python's; refuse those that don't fit."
     for name,limits in RANGES.items():

@@ -328,15 +328,13 @@ ZOO += [Wrong("model", *row) for row in [
      "self.lm_head.weight = self.embedding.token.weight; self.apply(init_weights)",
      "tying the head to the token table", "has a matrix for each"),
     ("GPTLanguageModel",
-     "nn.ModuleList(\n            block(c.n_embd, c.n_head, c.dropout) "
-     "for _ in range(c.n_layer))",
-     "[block(c.n_embd, c.n_head, c.dropout) for _ in range(c.n_layer)]",
+     "nn.ModuleList(block(c.n_embd, c.n_head, c.dropout) for _ in depth)",
+     "[block(c.n_embd, c.n_head, c.dropout) for _ in depth]",
      "hiding the blocks in a plain list",
      "registers them, so that they are trained and saved"),
     ("GPTLanguageModel",
-     "nn.ModuleList(\n            block(c.n_embd, c.n_head, c.dropout) "
-     "for _ in range(c.n_layer))",
-     "nn.ModuleList([block(c.n_embd, c.n_head, c.dropout)]*c.n_layer)",
+     "nn.ModuleList(block(c.n_embd, c.n_head, c.dropout) for _ in depth)",
+     "nn.ModuleList([block(c.n_embd, c.n_head, c.dropout)]*len(depth))",
      "using one block several times", "makes a block for each layer"),
     ("GPTLanguageModel", "block(c.n_embd, c.n_head, c.dropout)",
      "block(c.n_embd, c.n_head)", "losing the dropout", "passes it on to every block"),
@@ -754,7 +752,7 @@ RIGHT += [Right("train", *row) for row in [
     ("configure_optimizer", "fused=True", "fused=False", "AdamW that isn't fused"),
 ]]
 
-# %% ../../nbs/toolbox/zoo.ipynb #66090848
+# %% ../../nbs/toolbox/zoo.ipynb #6f0a6ac9
 RIGHT += [Right("generate", *row) for row in [
     ("keep_top_k", "kept = torch.zeros_like(p).scatter(-1, order[...,:k], 1)*p",
      "kept = p*torch.zeros_like(p).scatter(-1, order[...,:k], torch.ones_like(p))",
@@ -763,10 +761,6 @@ RIGHT += [Right("generate", *row) for row in [
      "p = (logits/temperature).log_softmax(-1).exp()", "softmax by its logarithm"),
     ("GPTLanguageModel.beam_search", "best//V,best%V",
      "torch.unravel_index(best, (len(logs), V))", "unravel_index"),
-    ("MultiHeadAttention.read_on",
-     "heads = F.scaled_dot_product_attention(q, k, v, attn_mask=visible)",
-     "heads = (q @ k.mT / q.shape[-1]**.5).masked_fill(~visible, -torch.inf)"
-     ".softmax(-1) @ v", "the formula in place of the fused product"),
 ]]
 
 # %% ../../nbs/toolbox/zoo.ipynb #11dcc952
