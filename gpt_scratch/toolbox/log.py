@@ -206,10 +206,10 @@ def reporter(
     if notebook: return live_curve(run)
     bar = tqdm(total=run.config.max_iters, initial=run.step, unit="step", disable=not sys.stderr.isatty())
     def report():
-        exam,row = last("val_loss"),last("loss")
+        evaluated,row = last("val_loss"),last("loss")
         bar.update(run.step-bar.n)
-        if row and exam: bar.set_postfix(loss=f"{row['loss']:.3f}", val=f"{exam['val_loss']:.3f}", refresh=False)
-        if exam and exam["step"]==run.step: bar.write(f"step {run.step:>6}  train {exam['train_loss']:.4f}  val {exam['val_loss']:.4f}")
+        if row and evaluated: bar.set_postfix(loss=f"{row['loss']:.3f}", val=f"{evaluated['val_loss']:.3f}", refresh=False)
+        if evaluated and evaluated["step"]==run.step: bar.write(f"step {run.step:>6}  train {evaluated['train_loss']:.4f}  val {evaluated['val_loss']:.4f}")
         if run.step>=run.config.max_iters: bar.close()
     return report
 
