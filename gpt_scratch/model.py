@@ -16,7 +16,7 @@ from .data import draw
 from .embedding import Embedding
 
 # %% auto #0
-__all__ = ['RANGES', 'as_number', 'check_sizes', 'GPTConfig', 'check_ids', 'GPTLanguageModel', 'init_weights', 'count_parameters',
+__all__ = ['RANGES', 'as_number', 'GPTConfig', 'check_sizes', 'check_ids', 'GPTLanguageModel', 'init_weights', 'count_parameters',
            'count_flops']
 
 # %% ../nbs/05_model.ipynb #5b0d1c27
@@ -37,22 +37,6 @@ def as_number(
         raise ValueError(f"{name} is {value!r}; it must be {limits}")
     return kind(value)
 
-# %% ../nbs/05_model.ipynb #5b0d1c28
-RANGES = dict(vocab_size=(int, 1, 10**6), block_size=(int, 1, 10**6),
-    n_embd=(int, 1, 2**16), n_head=(int, 1, 2**10), n_layer=(int, 1, 2**10),
-    dropout=(float, 0, .99))
-
-def check_sizes(
-    config:GPTConfig, # a configuration that is being made
-):
-    "Make each of its values a number of Python's; refuse those that don't fit."
-    for name,limits in RANGES.items():
-        object.__setattr__(config, name,
-            as_number(name, getattr(config, name), *limits))
-    if config.n_embd%config.n_head:
-        raise ValueError(f"n_embd {config.n_embd} is not a multiple of "
-            f"n_head {config.n_head}")
-
 # %% ../nbs/05_model.ipynb #755fd001
 @dataclass(frozen=True)
 class GPTConfig:
@@ -65,6 +49,22 @@ class GPTConfig:
     dropout:float=0.2 # share to zero while training, at most 0.99
 
     def __post_init__(self): check_sizes(self)
+
+# %% ../nbs/05_model.ipynb #5b0d1c28
+RANGES = dict(vocab_size=(int, 1, 10**6), block_size=(int, 1, 10**6),
+    n_embd=(int, 1, 2**16), n_head=(int, 1, 2**10), n_layer=(int, 1, 2**10),
+    dropout=(float, 0, .99))
+
+def check_sizes(
+    config:object, # a `GPTConfig` that is being made
+):
+    "Make each of its values a number of Python's; refuse those that don't fit."
+    for name,limits in RANGES.items():
+        object.__setattr__(config, name,
+            as_number(name, getattr(config, name), *limits))
+    if config.n_embd%config.n_head:
+        raise ValueError(f"n_embd {config.n_embd} is not a multiple of "
+            f"n_head {config.n_head}")
 
 # %% ../nbs/05_model.ipynb #d4df1409
 def check_ids(

@@ -15,8 +15,8 @@ from .model import GPTLanguageModel,as_number
 from .primer.learning import Optimizer,adam,momentum,sgd
 
 # %% auto #0
-__all__ = ['AdamW', 'setting', 'checked', 'TrainConfig', 'configure_optimizer', 'learning_rate_at', 'NotFinite', 'check_finite',
-           'mixed_precision', 'train_step', 'eval_windows', 'estimate_loss', 'Trainer']
+__all__ = ['AdamW', 'learning_rate_at', 'NotFinite', 'check_finite', 'mixed_precision', 'train_step', 'eval_windows',
+           'estimate_loss', 'setting', 'checked', 'TrainConfig', 'configure_optimizer', 'Trainer']
 
 # %% ../nbs/06_train.ipynb #23f3fee6
 class AdamW(Optimizer):
@@ -40,6 +40,96 @@ class AdamW(Optimizer):
         for p,memory in zip(self.parameters, self.memories):
             move = self.direction(p.grad, memory) + self.weight_decay*p
             p -= self.learning_rate*move
+
+# %% ../nbs/06_train.ipynb #40ef7bb2
+def learning_rate_at(
+    step:int, # number of steps already taken, from 0
+    config:object, # a `TrainConfig`: schedule, peak, warmup and length
+)->float: # the rate for the next step
+    "Linear warmup, then constant or half a cosine wave (Loshchilov and Hutter 2017)."
+    c,peak = config,config.learning_rate
+    if step<c.warmup_iters: return peak*(step+1)/(c.warmup_iters+1)
+    if c.schedule=="constant": return peak
+    low = peak/10 if c.min_lr is None else c.min_lr
+    progress = min(1, (step-c.warmup_iters)/max(1, c.max_iters-c.warmup_iters))
+    return low + (peak-low)*(1+math.cos(math.pi*progress))/2
+
+# %% ../nbs/06_train.ipynb #88dc4d0e
+class NotFinite(ValueError):
+    "A loss or gradient that is infinite or not a number."
+
+def check_finite(
+    **measured:float, # by name
+):
+    "Raise `NotFinite` if any number isn't one."
+    wrong = {name:value for name,value in measured.items() if not math.isfinite(value)}
+    words = " and ".join(f"{name.replace('_', ' ')} is {wrong[name]}" for name in wrong)
+    if wrong: raise NotFinite(words)
+
+# %% ../nbs/06_train.ipynb #5ce8b50b
+def mixed_precision(
+    device:torch.device, # where the products are computed
+    dtype:str, # "float32" changes nothing, "bfloat16" takes 16 bits
+)->contextlib.AbstractContextManager:
+    "A context in which matrix products use `dtype`; weights and sums stay in float32."
+    if dtype=="float32": return contextlib.nullcontext()
+    return torch.autocast(device.type, torch.bfloat16)
+
+# %% ../nbs/06_train.ipynb #ed4e6639
+def train_step(
+    model:nn.Module, # changed in place
+    optimizer, # has `zero_grad` and `step`
+    batches:list[tuple[Tensor,Tensor]], # inputs and targets, `(B,T)` each
+    grad_clip:float=0.0, # longest allowed gradient; 0 doesn't clip
+    dtype:str="float32", # of the matrix products: "float32" or "bfloat16"
+)->tuple[float,float]: # the loss before the step, and the length of the gradient
+    "One optimizer step on the mean gradient of the batches."
+    optimizer.zero_grad()
+    total = 0.
+    for x,y in batches:
+        with mixed_precision(x.device, dtype): loss = model(x, y)[1]/len(batches)
+        loss.backward()
+        total += loss.detach()
+    norm = float(nn.utils.clip_grad_norm_(model.parameters(), grad_clip or math.inf))
+    check_finite(loss=float(total), gradient=norm)
+    optimizer.step()
+    return float(total),norm
+
+# %% ../nbs/06_train.ipynb #861bb711
+def eval_windows(
+    ids:Tensor, # a text, `(N,)`
+    block_size:int, # length of a window, `T`
+    batch_size:int=64, # windows at a time
+    eval_iters:int|None=None, # so many batches, evenly spread; None takes all
+)->Iterator[tuple[Tensor,Tensor]]: # inputs and targets; the last may be shorter
+    "Windows side by side, in which every id but the first is a target exactly once."
+    n,T = (len(ids)-1)//block_size,block_size # whole windows
+    x,y = ids[:n*T].view(n, T),ids[1:n*T+1].view(n, T)
+    few = (eval_iters or n)*batch_size
+    rows = torch.linspace(0, n-1, few).long() if few<n else torch.arange(n)
+    if n: yield from ((x[r].long(), y[r].long()) for r in rows.split(batch_size))
+    if few>=n and len(ids)-1>n*T: yield ids[None,n*T:-1].long(),ids[None,n*T+1:].long()
+
+# %% ../nbs/06_train.ipynb #04532e60
+@torch.no_grad()
+def estimate_loss(
+    model:GPTLanguageModel, # left in the mode it was in
+    ids:Tensor, # the text to evaluate on, `(N,)`
+    batch_size:int=64, # windows at a time
+    eval_iters:int|None=None, # so many batches, evenly spread; None takes all
+    dtype:str="float32", # of the matrix products
+)->float: # mean loss in nats per token
+    "The loss over windows side by side, each predicted token counted once."
+    if len(ids)<2: raise ValueError(f"the text has {len(ids)} ids; at least 2 needed")
+    device,training,total,count = next(model.parameters()).device,model.training,0.,0
+    model.eval()
+    try:
+        for x,y in eval_windows(ids, model.config.block_size, batch_size, eval_iters):
+            with mixed_precision(device, dtype):
+                loss = model(x.to(device), y.to(device))[1]
+            total,count = total+loss.item()*y.numel(),count+y.numel()
+    finally: model.train(training)
+    return total/count
 
 # %% ../nbs/06_train.ipynb #e000f79e
 def setting(
@@ -93,101 +183,11 @@ def configure_optimizer(
     config:TrainConfig, # rates and decay
 )->torch.optim.AdamW:
     "PyTorch's AdamW with weight decay on matrices only."
-    c,params = config,list(model.parameters())
-    matrices,others = ([p for p in params if (p.dim()>1)==big] for big in (True, False))
-    groups = [dict(params=matrices, weight_decay=c.weight_decay),
-              dict(params=others, weight_decay=0.)]
-    return torch.optim.AdamW(groups, c.learning_rate, (c.beta1, c.beta2), fused=True)
-
-# %% ../nbs/06_train.ipynb #40ef7bb2
-def learning_rate_at(
-    step:int, # number of steps already taken, from 0
-    config:TrainConfig, # schedule, peak, warmup and length
-)->float: # the rate for the next step
-    "Linear warmup, then constant or half a cosine wave (Loshchilov and Hutter 2017)."
-    c,peak = config,config.learning_rate
-    if step<c.warmup_iters: return peak*(step+1)/(c.warmup_iters+1)
-    if c.schedule=="constant": return peak
-    low = peak/10 if c.min_lr is None else c.min_lr
-    progress = min(1, (step-c.warmup_iters)/max(1, c.max_iters-c.warmup_iters))
-    return low + (peak-low)*(1+math.cos(math.pi*progress))/2
-
-# %% ../nbs/06_train.ipynb #88dc4d0e
-class NotFinite(ValueError):
-    "A loss or gradient that is infinite or not a number."
-
-def check_finite(
-    **measured:float, # by name
-):
-    "Raise `NotFinite` if any number isn't one."
-    wrong = {name:value for name,value in measured.items() if not math.isfinite(value)}
-    words = " and ".join(f"{name.replace('_', ' ')} is {wrong[name]}" for name in wrong)
-    if wrong: raise NotFinite(words)
-
-# %% ../nbs/06_train.ipynb #5ce8b50b
-def mixed_precision(
-    device:torch.device, # where the products are computed
-    dtype:str, # "float32" changes nothing, "bfloat16" takes 16 bits
-)->contextlib.AbstractContextManager:
-    "A context in which matrix products use `dtype`; weights and sums stay in float32."
-    if dtype=="float32": return contextlib.nullcontext()
-    return torch.autocast(device.type, torch.bfloat16)
-
-# %% ../nbs/06_train.ipynb #ed4e6639
-def train_step(
-    model:nn.Module, # changed in place
-    optimizer, # has `zero_grad` and `step`
-    batches:list[tuple[Tensor,Tensor]], # inputs and targets, `(B,T)` each
-    grad_clip:float=0.0, # longest allowed gradient; 0 doesn't clip
-    dtype:str="float32", # of the matrix products: "float32" or "bfloat16"
-)->tuple[float,float]: # the loss before the step, and the length of the gradient
-    "One optimizer step on the mean gradient of the batches."
-    optimizer.zero_grad()
-    total = 0.
-    for x,y in batches:
-        with mixed_precision(x.device, dtype): loss = model(x, y)[1]/len(batches)
-        loss.backward()
-        total += loss.detach()
-    norm = nn.utils.clip_grad_norm_(model.parameters(), grad_clip or math.inf)
-    check_finite(loss=(total := float(total)), gradient=(norm := float(norm)))
-    optimizer.step()
-    return total,norm
-
-# %% ../nbs/06_train.ipynb #861bb711
-def eval_windows(
-    ids:Tensor, # a text, `(N,)`
-    block_size:int, # length of a window, `T`
-    batch_size:int=64, # windows at a time
-    eval_iters:int|None=None, # so many batches, evenly spread; None takes all
-)->Iterator[tuple[Tensor,Tensor]]: # inputs and targets; the last may be shorter
-    "Windows side by side, in which every id but the first is a target exactly once."
-    n,T = (len(ids)-1)//block_size,block_size # whole windows
-    x,y = ids[:n*T].view(n, T),ids[1:n*T+1].view(n, T)
-    few = (eval_iters or n)*batch_size
-    rows = torch.linspace(0, n-1, few).long() if few<n else torch.arange(n)
-    if n: yield from ((x[r].long(), y[r].long()) for r in rows.split(batch_size))
-    if few>=n and len(ids)-1>n*T: yield ids[None,n*T:-1].long(),ids[None,n*T+1:].long()
-
-# %% ../nbs/06_train.ipynb #04532e60
-@torch.no_grad()
-def estimate_loss(
-    model:GPTLanguageModel, # left in the mode it was in
-    ids:Tensor, # the text to evaluate on, `(N,)`
-    batch_size:int=64, # windows at a time
-    eval_iters:int|None=None, # so many batches, evenly spread; None takes all
-    dtype:str="float32", # of the matrix products
-)->float: # mean loss in nats per token
-    "The loss over windows side by side, each predicted token counted once."
-    if len(ids)<2: raise ValueError(f"the text has {len(ids)} ids; at least 2 needed")
-    device,training,total,count = next(model.parameters()).device,model.training,0.,0
-    model.eval()
-    try:
-        for x,y in eval_windows(ids, model.config.block_size, batch_size, eval_iters):
-            with mixed_precision(device, dtype):
-                loss = model(x.to(device), y.to(device))[1]
-            total,count = total+loss.item()*y.numel(),count+y.numel()
-    finally: model.train(training)
-    return total/count
+    params,betas = list(model.parameters()),(config.beta1, config.beta2)
+    groups = [dict(params=[p for p in params if p.dim()>1]),
+              dict(params=[p for p in params if p.dim()<2], weight_decay=0.)]
+    return torch.optim.AdamW(groups, config.learning_rate, betas,
+                             weight_decay=config.weight_decay, fused=True)
 
 # %% ../nbs/06_train.ipynb #cda0a3dc
 class Trainer:
@@ -202,9 +202,7 @@ class Trainer:
         self.optimizer = configure_optimizer(model, config)
         self.step,self.history = 0,[]
 
-    def log(self,
-        **row, # the step and what was measured
-    ):
+    def log(self, **row): # the step and what was measured
         "Add a row to the history."
         self.history.append(row)
 
@@ -246,12 +244,13 @@ def evaluate(self:Trainer)->dict: # the row that was logged: step, train_loss, v
     self.log(step=self.step, train_loss=train, val_loss=val)
     return self.history[-1]
 
-# %% ../nbs/06_train.ipynb #abdbf008
+# %% ../nbs/06_train.ipynb #3c5e90ab
 @patch
 def is_due(self:Trainer)->bool: # every `eval_interval` steps, and at the end
     "Whether it is time to evaluate."
     return self.step%self.config.eval_interval==0 or self.step==self.config.max_iters
 
+# %% ../nbs/06_train.ipynb #abdbf008
 @patch
 def fit(self:Trainer,
     callback:Callable|None=None, # called before each step and once at the end

@@ -150,3 +150,74 @@ def test_drawing(part, shipped):
     tab.get_by_role("button", name="Stop").click()
     tab.get_by_text(re.compile("^[0-9]+ characters? in")).wait_for(timeout=60_000)
     assert "nats per character" in tab.locator(".live").inner_text()
+
+
+def test_sizes(part):
+    "Parameters and operations are chapter 05's, at any position of the sliders."
+    from gpt_scratch.model import GPTConfig, count_flops, count_parameters
+    tab, shapes = part("sizes"), [(65, 256, 384, 6), (65, 128, 192, 6), (50257, 1024, 768, 12), (2, 16, 24, 1)]
+    for V, T, C, L in shapes:
+        config = GPTConfig(vocab_size=V, block_size=T, n_embd=C, n_head=12, n_layer=L)
+        found = tab.evaluate("([V, T, C, L]) => [countParameters({V, T, C, L}), countFlops({V, T, C, L})]", [V, T, C, L])
+        assert found == [count_parameters(config), count_flops(config)]
+    tab.get_by_role("slider", name="V, symbols").focus()
+    tab.keyboard.press("ArrowRight")
+    config = GPTConfig(vocab_size=66)
+    said = tab.locator(".live-status").inner_text()
+    assert f"{count_parameters(config):,} parameters" in said and f"{count_flops(config):,} operations" in said
+
+
+def test_ids(part):
+    "Both ways, as chapter 00's tokenizer does it; what it doesn't know is named."
+    tab, tokenizer = part("ids"), load_checkpoint("shakespeare-char")[1]
+    text, ids, says = tab.get_by_label("Text"), tab.get_by_label("Ids"), tab.locator(".live-status")
+    text.fill("Good morrow,\ncafé!")
+    assert ids.input_value() == " ".join(map(str, tokenizer.encode("Good morrow,\ncafé!", errors="skip"))) and says.inner_text().endswith(": é")
+    ids.fill("58, 53 65 x")
+    assert text.input_value() == "to" and "No symbol has the id 65 x" in says.inner_text()
+
+
+def test_lens(part, shipped):
+    "Each layer's guesses are logit_lens, and the surprise with and without heads is Python's."
+    from gpt_scratch.beyond.interpret import logit_lens, silence
+    tab, line = part("lens"), "ROMEO:\nGood morrow"
+    model, tokenizer = shipped
+    ids = torch.tensor([tokenizer.encode(line)])
+    tab.get_by_label("Your text").fill(line)
+    tab.wait_for_function("n => document.querySelectorAll('.live-tokens button').length == n", arg=len(line))
+    best = logit_lens(model, ids)[:,0,-1].softmax(-1).max(-1)
+    for row, p, id in zip(tab.locator(".live-lens tr").all(), *best):
+        assert re.sub(r"\s", "", row.locator("td").first.inner_text()) == f"{tokenizer.decode([id])}{100*p:.{1 if p<.0995 else 0}f}%".replace("\n", "⏎").replace(" ", "␣")
+    with torch.no_grad():
+        plain = model(ids[:,:-1], ids[:,1:])[1].item()
+        with silence(model, 0, [1]), silence(model, 3, [2]): changed = model(ids[:,:-1], ids[:,1:])[1].item()
+    told = tab.locator(".live-told")
+    assert f"{plain:.3f} nats" in told.inner_text()
+    for name in ("layer 0, head 1", "layer 3, head 2"):
+        tab.get_by_role("button", name=name).focus()
+        tab.keyboard.press("Enter")
+    tab.get_by_text(f"without these 2 heads by {changed:.3f}").wait_for(timeout=60_000)
+
+
+def test_machine(part):
+    "One slider, by keyboard, moves the loss, the sample, the head and the map."
+    tab = part("machine")
+    before = tab.evaluate("document.querySelector('.live canvas').toDataURL() + document.querySelectorAll('.live svg')[1].outerHTML")
+    tab.get_by_label("Training step").focus()
+    tab.keyboard.press("End")
+    rows = json.loads((NBS.parent/"gpt_scratch/weights/shakespeare-char-record/snapshots.json").read_text(encoding="utf-8"))["rows"]
+    assert f"{rows[-1]['val_loss']:.2f} nats on unseen text" in tab.locator(".live-status").inner_text()
+    assert tab.locator(".live-sample").text_content() == rows[-1]["sample"]
+    assert tab.evaluate("document.querySelector('.live canvas').toDataURL() + document.querySelectorAll('.live svg')[1].outerHTML") != before
+
+
+def test_record_is_the_packages():
+    "The time machine's files are what tools/live_record.py makes of the package's record."
+    image = pytest.importorskip("PIL.Image")
+    import sys
+    sys.path.insert(0, str(NBS.parent/"tools"))
+    import live_record, numpy as np
+    ours = json.loads((NBS/"live/record/run.json").read_text(encoding="utf-8"))
+    theirs = live_record.run_json()
+    assert np.allclose(ours.pop("map"), theirs.pop("map"), atol=.011) and ours == theirs
+    assert (np.array(image.open(NBS/"live/record/attention.png")) == live_record.shades()).all()

@@ -66,7 +66,7 @@ def remedies(
     return ", ".join(tips)
 
 # %% ../../nbs/toolbox/faults.ipynb #84f0d20b
-KEPT = {"float32":(48, 8, 12), "bfloat16":(28, 4, 6)} # bytes per token and layer: times C, times C with dropout, times H·T with dropout
+KEPT = {"float32":(48, 8, 12), "bfloat16":(28, 10, 12)} # bytes per token and layer: times C, times C with dropout, times H·T with dropout
 
 def estimate_memory(
     config:GPTConfig, # the shape of the model

@@ -16,9 +16,9 @@ from .corpus import tinyshakespeare
 
 # %% auto #0
 __all__ = ['LESSONS', 'SCOPES', 'SKIP', 'APART', 'SERVE', 'chapter_files', 'module_of', 'definitions', 'same_scope', 'loaded',
-           'bound', 'changed', 'is_test', 'Cell', 'subject', 'read_cells', 'imported', 'needed', 'noticing', 'Failure',
-           'brief', 'run_cell', 'Change', 'load_own', 'wanted_nodes', 'put', 'run_change', 'serve', 'try_change',
-           'Outcome', 'run_chapter', 'start', 'wait', 'stop', 'read_outcome']
+           'bound', 'changed', 'is_test', 'Cell', 'subject', 'read_cells', 'imported', 'needed', 'patched_tests',
+           'noticing', 'Failure', 'brief', 'run_cell', 'Change', 'load_own', 'wanted_nodes', 'put', 'run_change',
+           'serve', 'try_change', 'Outcome', 'run_chapter', 'start', 'wait', 'stop', 'read_outcome']
 
 # %% ../../nbs/toolbox/slicer.ipynb #bc2e64cc
 LESSONS = {"learning":"primer/learning.ipynb", "bytepairs":"beyond/bytepairs.ipynb"}
@@ -191,6 +191,17 @@ def needed(
             wanted |= more
     return kept[::-1]
 
+# %% ../../nbs/toolbox/slicer.ipynb #5c1a0010
+def patched_tests(
+    cells:list[Cell], # of a chapter
+    names:set[str], # definitions that were changed
+)->set[int]: # the numbers of the tests that follow
+    "All tests after a method is added to another chapter's class: any object may have it."
+    classes = {name for cell in cells for name in cell.names if "." not in name}
+    foreign = {name for name in names if "." in name and name.split(".")[0] not in classes}
+    starts = [cell.number for cell in cells if foreign&set(cell.names)]
+    return {cell.number for cell in cells if starts and cell.tests and cell.number>starts[0]}
+
 # %% ../../nbs/toolbox/slicer.ipynb #9830f5f0
 def noticing(
     cells:list[Cell], # of a chapter
@@ -204,7 +215,7 @@ def noticing(
         for cell in cells:
             reads = cell.names and loaded(ast.parse(cell.source))&touched
             if reads: touched |= heads(cell.names)
-    found,fixed,imports = set(),set(touched),imported(cells)
+    found,fixed,imports = patched_tests(cells, names),set(touched),imported(cells)
     for cell in cells:
         if cell.names or cell.number in imports: continue
         for node in ast.parse(cell.source).body:
