@@ -15,7 +15,7 @@ from gpt_scratch.tokenizer import CharTokenizer
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 TEXT = "ROMEO:\nWhat light through yonder window breaks? It is the east, and Juliet is the sun. Arise, fair sun, and kill the"
-UNICODE = "Grüße! 東京 ١٢ ½ \u3000\x85 don't we'll\n\n  two\tthree\ufeff 🙂🙂 _x_ \x1c end \u0301a 一二 Ⅷ"
+UNICODE = "Grüße! 東京 ١٢ ½ \u3000\x85 don't we'll\n\n  two\tthree\ufeff \U0001F642\U0001F642 _x_ \x1c end \u0301a 一二 Ⅷ"
 
 
 class Server(SimpleHTTPRequestHandler):

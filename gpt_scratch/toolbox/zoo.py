@@ -317,7 +317,7 @@ ZOO += [Wrong("block", *row) for row in [
      "attention that reads the bare stream", "reads the normalized stream"),
 ]]
 
-# %% ../../nbs/toolbox/zoo.ipynb #4b606c27
+# %% ../../nbs/toolbox/zoo.ipynb #96f36b5e
 ZOO += [Wrong("model", *row) for row in [
     ("GPTLanguageModel", "self.lm_head(self.ln_f(x))", "self.lm_head(x)",
      "forgetting the last norm", "normalizes before the scores"),
@@ -328,13 +328,14 @@ ZOO += [Wrong("model", *row) for row in [
      "self.lm_head.weight = self.embedding.token.weight; self.apply(init_weights)",
      "tying the head to the token table", "has a matrix for each"),
     ("GPTLanguageModel",
-     "nn.ModuleList(block(c.n_embd, c.n_head, c.dropout) for _ in depth)",
-     "[block(c.n_embd, c.n_head, c.dropout) for _ in depth]",
-     "hiding the blocks in a plain list",
+     "nn.ModuleList(\n            block(c.n_embd, c.n_head, c.dropout) for _ in "
+     "range(c.n_layer))",
+     "list(\n            block(c.n_embd, c.n_head, c.dropout) for _ in range("
+     "c.n_layer))", "hiding the blocks in a plain list",
      "registers them, so that they are trained and saved"),
     ("GPTLanguageModel",
-     "nn.ModuleList(block(c.n_embd, c.n_head, c.dropout) for _ in depth)",
-     "nn.ModuleList([block(c.n_embd, c.n_head, c.dropout)]*len(depth))",
+     "block(c.n_embd, c.n_head, c.dropout) for _ in range(c.n_layer))",
+     "[block(c.n_embd, c.n_head, c.dropout)]*c.n_layer)",
      "using one block several times", "makes a block for each layer"),
     ("GPTLanguageModel", "block(c.n_embd, c.n_head, c.dropout)",
      "block(c.n_embd, c.n_head)", "losing the dropout", "passes it on to every block"),
@@ -430,7 +431,7 @@ ZOO += [Wrong("learning", *row) for row in [
      "adds it after the root"),
 ]]
 
-# %% ../../nbs/toolbox/zoo.ipynb #d57df26c
+# %% ../../nbs/toolbox/zoo.ipynb #a9b21e10
 ZOO += [Wrong("train", *row) for row in [
     ("AdamW", "+ self.weight_decay*p", "", "forgetting the weight decay",
      "pulls every number towards zero"),
@@ -450,13 +451,13 @@ ZOO += [Wrong("train", *row) for row in [
     ("learning_rate_at", "peak/10 if c.min_lr is None else c.min_lr",
      "c.min_lr or peak/10", "taking a min_lr of 0 for none given",
      "ends at 0 if that is asked for"),
-    ("configure_optimizer", "(p.dim()>1)==big", "big",
+    ("configure_optimizer", "if p.dim()<2], weight_decay=0.)]", "if p.dim()<2])]",
      "pulling norms and biases towards zero", "lets only matrices decay"),
-    ("configure_optimizer", "(c.beta1, c.beta2)", "(c.beta2, c.beta1)",
-     "exchanging the two betas", "keeps their order"),
+    ("configure_optimizer", "(config.beta1, config.beta2)",
+     "(config.beta2, config.beta1)", "exchanging the two betas", "keeps their order"),
 ]]
 
-# %% ../../nbs/toolbox/zoo.ipynb #58a2459b
+# %% ../../nbs/toolbox/zoo.ipynb #9e0d171f
 ZOO += [Wrong("train", *row) for row in [
     ("train_step", "    optimizer.zero_grad()\n", "", "not clearing the gradients",
      "starts each step from zero"),
@@ -464,8 +465,8 @@ ZOO += [Wrong("train", *row) for row in [
      "summing the gradients of small batches", "averages them"),
     ("train_step", "grad_clip or math.inf", "math.inf", "never clipping",
      "cuts a long gradient to grad_clip"),
-    ("train_step", "    optimizer.step()\n    return total,norm",
-     "    return total,norm", "measuring without a step", "takes the step"),
+    ("train_step", "    optimizer.step()\n    return float(total),norm",
+     "    return float(total),norm", "measuring without a step", "takes the step"),
     ("check_finite", "if not math.isfinite(value)", "if math.isinf(value)",
      "letting NaN pass", "refuses infinity and NaN"),
     ("eval_windows", "(len(ids)-1)//block_size", "len(ids)//block_size-1",
@@ -577,9 +578,9 @@ ZOO += [Wrong("generate", *row) for row in [
      "returns the prompt and what follows"),
 ]]
 
-# %% ../../nbs/toolbox/zoo.ipynb #383f9e03
+# %% ../../nbs/toolbox/zoo.ipynb #f5f82def
 ZOO += [Wrong("generate", *row) for row in [
-    ("GPTLanguageModel.beam_search", "select_rows(reader.past, rows)", "reader.past",
+    ("GPTLanguageModel.beam_search", "select_rows(reader.past, best//V)", "reader.past",
      "leaving the cache in the order of the old beginnings",
      "lets each beginning take its keys and values along"),
     ("GPTLanguageModel.beam_search", "scores[:,None]+logs", "logs",
@@ -752,15 +753,16 @@ RIGHT += [Right("train", *row) for row in [
     ("configure_optimizer", "fused=True", "fused=False", "AdamW that isn't fused"),
 ]]
 
-# %% ../../nbs/toolbox/zoo.ipynb #6f0a6ac9
+# %% ../../nbs/toolbox/zoo.ipynb #08998a9f
 RIGHT += [Right("generate", *row) for row in [
     ("keep_top_k", "kept = torch.zeros_like(p).scatter(-1, order[...,:k], 1)*p",
      "kept = p*torch.zeros_like(p).scatter(-1, order[...,:k], torch.ones_like(p))",
      "ones scattered as a tensor"),
     ("next_probabilities", "p = (logits/temperature).softmax(-1)",
      "p = (logits/temperature).log_softmax(-1).exp()", "softmax by its logarithm"),
-    ("GPTLanguageModel.beam_search", "best//V,best%V",
-     "torch.unravel_index(best, (len(logs), V))", "unravel_index"),
+    ("GPTLanguageModel.beam_search", "[text[best//V], best[:,None]%V]",
+     "[text[best//V], torch.unravel_index(best, (len(logs), V))[1][:,None]]",
+     "unravel_index"),
 ]]
 
 # %% ../../nbs/toolbox/zoo.ipynb #11dcc952
