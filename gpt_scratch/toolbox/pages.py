@@ -23,10 +23,14 @@ def raw_html(
 def single_links(
     cell:dict, # a cell of a notebook; changed in place
 ):
-    "Take out links that nbdev made inside links."
-    if cell["cell_type"] != "markdown": return
-    nested = r"\[([^\[\]]*)\[(`[^`]+`)\]\([^)]*\)([^\[\]]*)\]\("
-    cell["source"] = re.sub(nested, r"[\1\2\3](", cell["source"])
+    "Take out links that nbdev made inside links, and those to methods without a heading."
+    inside = r"\[([^\[\]]*)\[(`[^`]+`)\]\([^)]*\)([^\[\]]*)\]\("
+    nowhere = r"\[(`[^`]*__`)\]\([^)]*\)"
+    def mend(text): return re.sub(nowhere, r"\1", re.sub(inside, r"[\1\2\3](", "".join(text)))
+    if cell["cell_type"]=="markdown": cell["source"] = mend(cell["source"])
+    for output in cell.get("outputs", []):
+        data = output.get("data", {})
+        if "text/markdown" in data: data["text/markdown"] = mend(data["text/markdown"])
 
 # %% ../../nbs/toolbox/pages.ipynb #d696a00c
 def glossary_terms(
