@@ -17,7 +17,7 @@ from ..tokenizer import CharTokenizer
 # %% auto #0
 __all__ = ['LARGE', 'FileError', 'decode_text', 'read_text', 'write_synced', 'sync_folder', 'not_written', 'remove', 'whole',
            'write_file', 'checksum', 'fingerprint', 'pieces', 'encode_pieces', 'load_ids', 'encode_file', 'take_text',
-           'make_tokenizer', 'remember', 'recall', 'prepare']
+           'make_tokenizer', 'remember', 'recall', 'remembered', 'prepare']
 
 # %% ../../nbs/toolbox/files.ipynb #59ffe4fc
 class FileError(ValueError):
@@ -236,8 +236,11 @@ def remember(
     source:Path, # the file that was encoded
     ids:Tensor, # its ids, `(N,)`
 ):
-    "Note beside the ids of which file they are."
-    with open(source, "rb") as file: record = {"text":checksum(file), "ids":fingerprint(ids)}
+    "Note beside the ids of which file they are; a note about other ids stays."
+    with open(source, "rb") as file: text = checksum(file)
+    record = {"path":str(source.absolute()), "text":text, "ids":fingerprint(ids)}
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        if json.loads((folder/"ids.json").read_text(encoding="utf-8"))["ids"]!=record["ids"]: return
     write_file(folder/"ids.json", json.dumps(record))
 
 # %% ../../nbs/toolbox/files.ipynb #49ce1e7d
@@ -246,14 +249,33 @@ def recall(
     source:Path, # the file whose ids are wanted
     tokenizer:object, # which made them
 )->Tensor|None: # the ids, or None if they have to be made
-    "The ids that `remember` left, if file and ids are still the same."
+    "The ids that `remember` left, if file and ids are still the same; the file may have moved."
     dtype = np.uint16 if tokenizer.vocab_size<=2**16 else np.int32
     try:
-        record = json.loads((folder/"ids.json").read_text())
+        record = json.loads((folder/"ids.json").read_text(encoding="utf-8"))
         with open(source, "rb") as file: same = record["text"]==checksum(file)
         ids = load_ids(folder/"ids.bin", dtype)
-        return ids if same and record["ids"]==fingerprint(ids) else None
+        if not same or record["ids"]!=fingerprint(ids): return None
     except (OSError, ValueError, KeyError, TypeError): return None
+    write_file(folder/"ids.json", json.dumps(record|{"path":str(source.absolute())}))
+    return ids
+
+# %% ../../nbs/toolbox/files.ipynb #230a6497
+def remembered(
+    run:str|Path, # a run folder, or a checkpoint in it
+)->Path|None: # the text file that it learns from, or None if it has no note of one
+    "Where the text of a run is; `FileError` if the file is gone or has changed."
+    run = Path(run)
+    folder = run.parent if (run/"config.json").exists() else run
+    try: record = json.loads((folder/"ids.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError): return None
+    if not isinstance(record, dict) or "path" not in record: return None
+    path = Path(record["path"])
+    try:
+        with open(path, "rb") as file: same = checksum(file)==record.get("text")
+    except OSError: raise FileError(f"{folder} learns from {path}, which can't be read now: say where its text is") from None
+    if not same: raise FileError(f"{folder} learns from {path}, which has changed: say where its text is")
+    return path
 
 # %% ../../nbs/toolbox/files.ipynb #bd6368f9
 def prepare(
