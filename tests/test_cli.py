@@ -310,7 +310,7 @@ def test_evaluate_counts_what_it_knows(capsys):
     for more,characters in ((["sonnet.txt"], len(SONNET)), (["french.txt", "--errors", "skip"], None)):
         assert cli.main(["evaluate", "--checkpoint", "run", "--input", *more]) == 0
         out = capsys.readouterr().out
-        nats,bits,perplexity = map(float, re.findall(r"\d+\.\d+", out))
+        nats,bits,perplexity = map(float, re.findall(r"\d+\.\d+", out[out.index("\nloss "):]))
         if characters: assert f"on {characters:,} characters" in out and "left out" not in out
         else: assert re.search(r"left out    \d+ characters \([\d.]+%\) that the model doesn't know: 'é' ×27, ", out), out
         assert abs(nats/0.693147 - bits) < 2e-4 and abs(2.718281828**nats - perplexity) < 2e-3 * perplexity

@@ -43,14 +43,14 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(f"{message} (see {self.prog} --help)")
 
 # %% ../../nbs/toolbox/cli.ipynb #5b7e510d
-PRESET_TABLE = """Which preset? Measured on tinyshakespeare with one core.
+PRESET_TABLE = """Which preset? Measured on tinyshakespeare, with one quiet core.
 
   preset    parameters  layers, width, context   steps  time    loss  take it
-  tiny         110,145  2, 64, 32                  300  TINY     2.37  to see that all works
-  speedrun     803,649  1, 32, 64; n-gram tables  1000  SPEED    1.65  for the best loss in seconds
-  cpu          818,241  4, 128, 64                1200  CPU      1.69  for a text of your own
+  tiny         110,145  2, 64, 32                  300  secs     2.37  to see that all works
+  speedrun     805,377  1, 32, 64; n-gram tables  1000  15 s     1.65  for the best loss in seconds
+  cpu          816,705  4, 128, 64                1200  4 min    1.69  for a text of your own
   default   10,788,929  6, 384, 256               5000  a day        -  on a GPU: the course's model
-  gpt2      85,920,833  12, 768, 1024             5000  -        -  on a large GPU, for a large text
+  gpt2      85,914,689  12, 768, 1024             5000  -        -  on a large GPU, for a large text
 
 The speedrun's tables learn short sequences by heart. On Shakespeare that helps; on other
 texts cpu ends lower (1.36 against 1.41 nats on Python source)."""
@@ -651,14 +651,16 @@ def _before_and_after(
 RUN = (str, "a model that comes with the package, or the folder of a checkpoint or a run")
 
 @command(RUN=RUN,
-    html=(str, "the file to write; the model's name with .html if not given"),
+    html=(str, "the file to write; the model's name with .html if neither this nor --hf is given"),
+    hf=(str, "a new folder to write instead: weights, tokenizer and settings for Hugging Face's transformers"),
     dtype=(("int8", "float16", "float32"), "how the page stores the weights", "int8"),
     input=(str, "a UTF-8 text file to measure on; the tenth of tinyshakespeare "
         "that training doesn't see if not given"))
 def export(
     args:Namespace, # the options
 ):
-    "Make a model one HTML file that writes by itself, and measure what its rounding costs."
+    "Make a model one HTML file that writes by itself, or a folder for Hugging Face's transformers."
+    if args.hf: return _export_hf(args)
     from gpt_scratch.toolbox.html import live_page,write_file
     path = Path(args.html or f"{Path(args.RUN).resolve().name}.html")
     write_file(path, live_page(args.RUN, args.dtype))
@@ -666,6 +668,17 @@ def export(
     try: before,after = _before_and_after(args.RUN, args.dtype, _held_back(args.input))
     except ValueError as e: print(f"its loss was not measured: {e}")
     else: print(f"loss: {before:.4f} nats per character before, {after:.4f} as {args.dtype}")
+
+def _export_hf(
+    args:Namespace, # of `export`
+):
+    "Write a folder that `pipeline` and the Auto classes of transformers load."
+    if args.html: raise UsageError("--html and --hf are two exports: ask for one after the other")
+    from gpt_scratch.beyond.gpt2 import save_hf
+    from gpt_scratch.toolbox.checkpoint import find_checkpoint,load_checkpoint
+    model,tokenizer = load_checkpoint(find_checkpoint(args.RUN))
+    folder = save_hf(model, tokenizer, args.hf)
+    print(f'{folder}: for transformers, as in pipeline("text-generation", model={str(folder)!r}); at most {model.config.block_size} tokens with the prompt')
 
 def _held_back(
     input:str|None, # a text file, or nothing
