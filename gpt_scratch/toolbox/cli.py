@@ -32,6 +32,7 @@ def command(
 class UsageError(ValueError):
     "A command line that makes no sense; the exit code is 2."
 
+# %% ../../nbs/toolbox/cli.ipynb #7103118f
 class _Parser(argparse.ArgumentParser):
     "An argparse parser that raises `UsageError`."
     def error(self,
@@ -374,6 +375,7 @@ def export(
     except ValueError as e: print(f"its loss was not measured: {e}")
     else: print(f"loss: {before:.4f} nats per character before, {after:.4f} as {args.dtype}")
 
+# %% ../../nbs/toolbox/cli.ipynb #929b25ff
 def _held_back(
     input:str|None, # a text file, or nothing
 )->str: # its text, or the part of tinyshakespeare for validation

@@ -56,6 +56,7 @@ def device_of(
     "The device of a run's model."
     return next(run.model.parameters()).device
 
+# %% ../../nbs/toolbox/run.ipynb #85dbe860
 def generators(
     device:torch.device, # where the model is
 )->dict[str,tuple]: # a pair of functions for each kind of device: get the state, set it
@@ -72,6 +73,7 @@ def random_states(self:Run)->dict[str,Tensor]: # a tensor of bytes for each
     "The states of the random generators, from which dropout draws."
     return {f"rng.{kind}":get() for kind,(get,_) in generators(device_of(self)).items()}
 
+# %% ../../nbs/toolbox/run.ipynb #54f05730
 @patch
 def set_random_states(self:Run,
     tensors:dict[str,Tensor], # what `random_states` returned, perhaps among others
@@ -90,6 +92,7 @@ def surroundings(self:Run)->dict: # device, threads and versions
     return {"device":device.type, "hardware":hardware, "threads":torch.get_num_threads(), "processes":1,
             "torch":torch.__version__, "numpy":np.__version__}
 
+# %% ../../nbs/toolbox/run.ipynb #7a172ddd
 @patch(as_prop=True)
 def text(self:Run)->dict: # its length and checksum
     "What identifies the text that the run learns from."
