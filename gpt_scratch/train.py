@@ -58,6 +58,7 @@ def learning_rate_at(
 class NotFinite(ValueError):
     "A loss or gradient that is infinite or not a number."
 
+# %% ../nbs/06_train.ipynb #b8c2af5e
 def check_finite(
     **measured:float, # by name
 ):
@@ -215,6 +216,7 @@ def batches(self:Trainer)->list[tuple[Tensor,Tensor]]: # inputs and targets, `(B
     windows = get_batch(self.train_ids, self.step, n, T, c.seed)
     return list(zip(*(t.to(device).split(c.batch_size) for t in windows)))
 
+# %% ../nbs/06_train.ipynb #f6b864d5
 @patch
 def learn(self:Trainer)->tuple[float,float]: # the loss, and the length of the gradient
     "Take one optimizer step."

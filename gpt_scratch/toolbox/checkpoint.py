@@ -120,7 +120,8 @@ class _Unfilled(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #76467aad
-VARIANTS = {"gpt2":("GPT2Config", "GPT2"), "speedrun":("SpeedrunConfig", "Speedrun")} # the classes of config and model in gpt_scratch.beyond.NAME
+VARIANTS = {"gpt2":("GPT2Config", "GPT2"), "speedrun":("SpeedrunConfig", "Speedrun"),
+    "newer":("NewerConfig", "Newer")} # the classes of config and model in gpt_scratch.beyond.NAME
 
 def classes_of(
     variant:str="", # what a config says; nothing for the course's model
@@ -272,8 +273,8 @@ def _check_header(
     path:Path, # the tensor file beside it
 ):
     "Compare a config with a tensor file before any memory is reserved."
-    header,V,T,C = _read_header(path),config.vocab_size,config.block_size,config.n_embd
-    _compare(header, {"embedding.token.weight":(V,C), "embedding.position.weight":(T,C)}, path)
+    header,V,C = _read_header(path),config.vocab_size,config.n_embd
+    _compare(header, {"embedding.token.weight":(V,C)}, path)
     layers = len({name.split(".")[1] for name in header if name.startswith("blocks.")})
     if layers != config.n_layer: raise CheckpointError(f"{path} holds {layers} layers, {CONFIG} asks for n_layer={config.n_layer}: {RESTORE}")
     expected = {name:tuple(value.shape) for name,value in blueprint(config).state_dict().items()}

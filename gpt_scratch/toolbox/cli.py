@@ -32,6 +32,7 @@ def command(
 class UsageError(ValueError):
     "A command line that makes no sense; the exit code is 2."
 
+# %% ../../nbs/toolbox/cli.ipynb #7103118f
 class _Parser(argparse.ArgumentParser):
     "An argparse parser that raises `UsageError`."
     def error(self,
@@ -180,6 +181,7 @@ def _how_to_go_on(
     resume=(str, "a run folder to go on from, with the run's own options"),
     tokenizer=(("char", "bpe"), "what the model reads: the text's characters, or byte pairs that are learned from it; char if not given"),
     vocab_size=(int, "how many tokens --tokenizer bpe learns; at least 256, 1024 if not given"),
+    variant=(("gpt2", "newer", "speedrun"), "another kind of model: newer is shaped like Llama; the preset's own if not given"),
     log=(("tensorboard", "wandb"), "also follow the run there; its folder has history.jsonl in any case"),
     device=(str, "auto, cpu, cuda, cuda:1 or mps", "auto"),
     **MODEL_OPTIONS, **TRAINING_OPTIONS)
@@ -189,7 +191,7 @@ def train(
     "Train a model on a text. What isn't given is as the preset has it."
     from gpt_scratch.toolbox.corpus import tinyshakespeare
     from gpt_scratch.toolbox.run import train
-    options = {name:value for name in ("tokenizer", "vocab_size", *MODEL_OPTIONS, *TRAINING_OPTIONS) if (value := getattr(args, name)) is not None}
+    options = {name:value for name in ("tokenizer", "vocab_size", "variant", *MODEL_OPTIONS, *TRAINING_OPTIONS) if (value := getattr(args, name)) is not None}
     if args.resume and (args.preset or args.out): raise UsageError("--resume goes on in the run's folder with its options: leave out --preset and --out")
     if not args.resume:
         options["preset"] = args.preset or "default"
@@ -378,6 +380,7 @@ def export(
     except ValueError as e: print(f"its loss was not measured: {e}")
     else: print(f"loss: {before:.4f} nats per character before, {after:.4f} as {args.dtype}")
 
+# %% ../../nbs/toolbox/cli.ipynb #929b25ff
 def _held_back(
     input:str|None, # a text file, or nothing
 )->str: # its text, or the part of tinyshakespeare for validation

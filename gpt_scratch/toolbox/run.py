@@ -59,6 +59,7 @@ def device_of(
     "The device of a run's model."
     return next(run.model.parameters()).device
 
+# %% ../../nbs/toolbox/run.ipynb #85dbe860
 def generators(
     device:torch.device, # where the model is
 )->dict[str,tuple]: # a pair of functions for each kind of device: get the state, set it
@@ -75,6 +76,7 @@ def random_states(self:Run)->dict[str,Tensor]: # a tensor of bytes for each
     "The states of the random generators, from which dropout draws."
     return {f"rng.{kind}":get() for kind,(get,_) in generators(device_of(self)).items()}
 
+# %% ../../nbs/toolbox/run.ipynb #54f05730
 @patch
 def set_random_states(self:Run,
     tensors:dict[str,Tensor], # what `random_states` returned, perhaps among others
@@ -93,6 +95,7 @@ def surroundings(self:Run)->dict: # device, threads and versions
     return {"device":device.type, "hardware":hardware, "threads":torch.get_num_threads(), "processes":1,
             "torch":torch.__version__, "numpy":np.__version__}
 
+# %% ../../nbs/toolbox/run.ipynb #7a172ddd
 @patch(as_prop=True)
 def text(self:Run)->dict: # its length and checksum
     "What identifies the text that the run learns from."
@@ -279,7 +282,8 @@ PRESETS = {
 
 # %% ../../nbs/toolbox/run.ipynb #597d4137
 FIXED = {"vocab_size":'it follows from the text, unless a new run has tokenizer="bpe"',
-         "tokenizer":"a run keeps the one that it began with"}
+         "tokenizer":"a run keeps the one that it began with",
+         "variant":"a run keeps the kind of model that it began with"}
 
 def make_configs(
     options:dict, # any fields of GPTConfig or TrainConfig
@@ -331,7 +335,7 @@ def train(
     callback:Callable|None=None, # called with the run before each step and once at the end
     progress:bool=True, # show how it goes
     loggers:list[str|Logger]=(), # who else follows: "tensorboard", "wandb" or your own
-    **options, # any field of GPTConfig or TrainConfig; for a new run also `tokenizer` and `vocab_size`
+    **options, # any field of GPTConfig or TrainConfig; for a new run also `tokenizer`, `vocab_size` and `variant`
 )->Run: # with `model`, `tokenizer`, `history` and `out`
     "Train a GPT on a text, from the beginning or from a checkpoint."
     where = pick_device(device)
@@ -385,7 +389,7 @@ def start_run(
     out:Path|None, # a folder that doesn't exist yet or is empty, or None
     preset:str, # a name in `PRESETS`
     device:torch.device, # where the model goes
-    options:dict, # fields of GPTConfig or TrainConfig, which override the preset; tokenizer and vocab_size
+    options:dict, # fields of the two configs, which override the preset; tokenizer, vocab_size and variant
     loggers:list[str|Logger]=(), # who else wants to see the history
     kind:type=Run, # the class of the run
 )->Run:
@@ -393,8 +397,8 @@ def start_run(
     if preset not in PRESETS: raise ValueError(f"preset is {preset!r}; choose from {', '.join(PRESETS)}")
     own = {name:options[name] for name in ("tokenizer", "vocab_size") if name in options}
     start = PRESETS[preset] | {name:value for name,value in options.items() if name not in own}
-    Config,Model = classes_of(PRESETS[preset].get("variant", ""))
-    sizes,settings = make_configs({name:value for name,value in start.items() if name!="variant"}, Config(), TrainConfig())
+    Config,Model = classes_of(start.pop("variant", ""))
+    sizes,settings = make_configs(start, Config(), TrainConfig())
     with claimed(out):
         tokenizer,ids = prepare(text, folder=out, **own)
         check_length(ids, sizes, settings)
