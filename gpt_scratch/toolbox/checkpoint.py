@@ -315,6 +315,7 @@ def _load_folder(
     "Verify a checkpoint, then load its model."
     return load_verified(folder, verify_checkpoint(folder), device)
 
+# %% ../../nbs/toolbox/checkpoint.ipynb #94e6e046
 def load_verified(
     folder:Path, # a checkpoint that was verified just now
     config:GPTConfig, # what `verify_checkpoint` returned
@@ -336,6 +337,7 @@ def load_trainer(
     verify_checkpoint(folder)
     return read_trainer(Path(folder))
 
+# %% ../../nbs/toolbox/checkpoint.ipynb #aa61466c
 def read_trainer(
     folder:Path, # a checkpoint that was verified just now
 )->tuple[dict,dict]: # the tensors, and the JSON values
@@ -401,6 +403,7 @@ def is_ours(
     names = {p.name for p in folder.iterdir()} - {".DS_Store"}
     return MANIFEST in names and names <= {CONFIG,MODEL,TOKENIZER,STATE,TENSORS,CARD,MANIFEST}
 
+# %% ../../nbs/toolbox/checkpoint.ipynb #e147f50c
 def set_aside(
     path:Path, # a name that is needed
 ):
@@ -409,7 +412,6 @@ def set_aside(
     free = next(p for i in count(1) if not os.path.lexists(p := path.with_name(f"{path.name}-{i}")))
     path.rename(free)
     warnings.warn(f"{path} was in the way: it is now {free}", stacklevel=2)
-
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #5bb713ff
 def prune_checkpoints(

@@ -26,13 +26,13 @@ def printable(
     "Show control characters by their codes, and line ends as spaces."
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in " ".join(text.split()))
 
+# %% ../../nbs/toolbox/files.ipynb #963e5e3f
 class FileError(ValueError):
     "A file that can't be read, trusted or written; the message names it and says what to do."
     def __init__(self,
         message:str, # may quote the file
     ):
         super().__init__(printable(message))
-
 
 # %% ../../nbs/toolbox/files.ipynb #4102d5c9
 def decode_text(

@@ -65,6 +65,7 @@ def as_row(
         return row if plain and type(row["step"]) is int and 0<=row["step"]<10**12 else None
     except (ValueError, TypeError, KeyError, RecursionError): return None
 
+# %% ../../nbs/toolbox/log.ipynb #57042b33
 def read_history(
     run:str|Path, # a run folder, or a history file
 )->list[dict]: # its rows, oldest first

@@ -119,6 +119,7 @@ def save(self:Run):
     prune_checkpoints(self.out)
     self.saved_at,self.saving_took = time.monotonic(),time.monotonic()-start
 
+# %% ../../nbs/toolbox/run.ipynb #dbee9097
 @patch
 def note_best(self:Run):
     "Note which checkpoint is the best of those that are there."
@@ -129,7 +130,6 @@ def note_best(self:Run):
     there = [name for name in losses if (self.out/name).is_dir()]
     best = min(there, key=losses.get, default=None)
     if best and noted!=dict(checkpoint=best, val_loss=losses[best]): write_best(self.out, best, losses[best])
-
 
 # %% ../../nbs/toolbox/run.ipynb #8e0feb89
 EXACTLY = "without it the run can't go on exactly; resume from another checkpoint"
@@ -225,6 +225,7 @@ def is_late(self:Run)->bool: # a minute after the last checkpoint, or twenty tim
     "Whether so much work is unsaved that a checkpoint can't wait for the next evaluation."
     return time.monotonic()-self.saved_at>max(60, 20*self.saving_took)
 
+# %% ../../nbs/toolbox/run.ipynb #ce4ca9a7
 @patch
 def must_stop(self:Run,
     stopper:Stopper, # has noted a signal, or not
@@ -302,6 +303,7 @@ def make_configs(
     check_step(model, train)
     return model,train
 
+# %% ../../nbs/toolbox/run.ipynb #47cab0ca
 def check_step(
     sizes:GPTConfig, # has block_size
     settings:TrainConfig, # has the batch
@@ -434,6 +436,7 @@ def saved_settings(
     "The training settings in a checkpoint, checked like any others."
     return settings_in(load_trainer(folder)[1], folder)
 
+# %% ../../nbs/toolbox/run.ipynb #f913eadd
 def settings_in(
     state:dict, # the JSON values of a training state
     folder:Path, # where they were, for the message
@@ -452,6 +455,7 @@ def load_whole(
     config = verify_checkpoint(folder)
     return folder,load_verified(folder, config, device),read_trainer(folder)
 
+# %% ../../nbs/toolbox/run.ipynb #559294f1
 def newest(
     source:Path, # a run folder or a checkpoint folder
     device:torch.device, # where the model goes
@@ -462,7 +466,6 @@ def newest(
         try: return load_whole(folder, device)
         except CheckpointError as e: warnings.warn(f"skipped: {e}", stacklevel=2)
     raise ValueError(f"{source} holds no checkpoint to resume from: name the folder of a run, or start a new one")
-
 
 # %% ../../nbs/toolbox/run.ipynb #039e9285
 def resume_run(
