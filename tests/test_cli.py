@@ -76,7 +76,8 @@ def test_a_life(tmp_path):
     go = lambda *argv: ours(*argv, cwd=tmp_path, text=True, encoding="utf-8")
     trained = go("train", "--input", "sonnet.txt", *SMALL)
     assert (trained.returncode, trained.stderr) == (0, "")
-    assert re.search(r"step +6 +train \d\.\d{4} +val \d\.\d{4}\n", trained.stdout)
+    assert re.search(r"step +6 +train \d\.\d{4} +val \d\.\d{4}  [\d,]+ tokens/s\n", trained.stdout)
+    assert re.search(r"step +3 .*tokens/s  00:00 left\n", trained.stdout)
     commands = [line.split(": ")[1].split() for line in trained.stdout.splitlines() if "gpt_scratch " in line]
     assert [c[1] for c in commands] == ["generate", "train"] # what it recommends
     written = go(*commands[0][1:], "--max_new_tokens", "30", "--seed", "1")

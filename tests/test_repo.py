@@ -109,6 +109,22 @@ def test_outputs(path):
             assert not re.search(r"/(root|home|tmp|Users)/\w", json.dumps(output)), f"a path of this machine in the output of\n{source(cell)}"
 
 
+def annotations(function): return [a.annotation for a in (*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs, function.args.vararg, function.args.kwarg) if a and a.annotation] + [function.returns] * bool(function.returns)
+
+
+@notebooks
+def test_what_the_site_shows_of_a_definition(path):
+    "nbdev puts a signature below each exported cell: two definitions there give an empty one, and an annotation is evaluated, so its classes come first."
+    exported = [ast.parse(source(c)) for c in cells(path) if c["cell_type"] == "code" and re.search(r"(?m)^#\|\s*exports?\b", source(c))]
+    defined = [[n for n in tree.body if isinstance(n, (ast.FunctionDef, ast.ClassDef))] for tree in exported]
+    assert [[n.name for n in names] for names in defined if len(names) > 1] == [], "one definition a cell"
+    for i, tree in enumerate(exported):
+        later = {n.name for names in defined[i + 1:] for n in names if isinstance(n, ast.ClassDef)}
+        used = [a for function in ast.walk(tree) if isinstance(function, ast.FunctionDef) for a in annotations(function)]
+        words = {word for a in used for word in re.findall(r"\w+", ast.unparse(a))}
+        assert words & later == set(), "annotated with a class that a later cell defines"
+
+
 CHAPTERS = [p for p in NBS if re.match(r"0\d_", p.name)]
 COURSE = [p for p in NBS if p in CHAPTERS or p.parent.name == "primer"]
 course = pytest.mark.parametrize("path", COURSE, ids=lambda path: path.stem)

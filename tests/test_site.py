@@ -92,10 +92,17 @@ def visit(browser):
     assert complaints == []
 
 
-AXE = """options => {
-  for (const copy of [...[...document.querySelectorAll("main pre")].slice(4), ...document.querySelectorAll("math")]) copy.remove(); // a few boxes of code stand for all; axe takes long
-  return axe.run(document, {resultTypes: ["violations"], runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"], ...options})
-    .then(found => found.violations.map(v => `${v.id}: ${v.nodes[0].html.slice(0, 120)} ${v.nodes[0].failureSummary}`));
+AXE = """() => axe.run(document, {resultTypes: ["violations"], runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]})
+  .then(found => found.violations.map(v => `${v.id}: ${v.nodes[0].html.slice(0, 120)} ${v.nodes[0].failureSummary}`))"""
+# axe takes long, so the second time a kind of token stands in code it becomes plain text; of the formulas two stay, and of the sidebar's links eight
+ONE_OF_A_KIND = """() => {
+  const seen = new Set();
+  for (const box of document.querySelectorAll("main pre")) {
+    for (const token of box.querySelectorAll("span")) if (token.className && !seen.has(token.className)) seen.add(token.className); else token.replaceWith(...token.childNodes);
+    box.normalize();
+  }
+  for (const formula of [...document.querySelectorAll("math")].slice(2)) formula.textContent = "";
+  for (const link of [...document.querySelectorAll("#quarto-sidebar li li:not(:has(.active))")].slice(8)) link.remove();
 }"""
 PROSE = """[...document.querySelectorAll("main p, main li")].filter(e => e.textContent.length > 200 && e.offsetWidth > 46*parseFloat(getComputedStyle(document.documentElement).fontSize)).map(e => e.textContent.slice(0, 60))"""
 
@@ -113,10 +120,10 @@ def test_in_a_browser(visit, page, theme):
     red = int(re.findall(r"\d+", tab.evaluate("getComputedStyle(document.body).backgroundColor"))[0])
     assert red > 200 if theme == "light" else red < 60
     tab.evaluate((Path(axe.__file__).parent/"axe.min.js").read_text(encoding="utf-8"))
-    # the last width is a phone's, where pages differ in what scrolls; the dark theme changes colors only
-    if theme == "light": assert tab.evaluate(AXE, {"runOnly": ["scrollable-region-focusable"]}) == []
+    tab.evaluate(ONE_OF_A_KIND)
+    assert tab.evaluate(AXE) == [] # the last width is a phone's
     tab.set_viewport_size({"width": 1280, "height": 900})
-    assert tab.evaluate(AXE, {} if theme == "light" else {"runOnly": ["color-contrast"]}) == []
+    assert tab.evaluate(AXE) == []
 
 
 def test_drawings_in_the_dark(visit):
@@ -127,11 +134,8 @@ def test_drawings_in_the_dark(visit):
 
 @pytest.mark.parametrize("page", ["index", "attention", "beyond/interpret"])
 def test_on_a_phone(visit, page):
-    "One menu, which holds the chapters, a title that isn't cut off, and nothing that axe finds in the frame that all pages share."
-    axe = pytest.importorskip("axe_playwright_python", reason="this test needs: pip install axe-playwright-python")
+    "One menu, which holds the chapters, and a title that isn't cut off."
     tab = visit(page, width=390)
-    tab.evaluate((Path(axe.__file__).parent/"axe.min.js").read_text(encoding="utf-8"))
-    assert tab.evaluate(AXE, {"rules": {"color-contrast": {"enabled": False}}}) == []
     buttons = tab.locator("#quarto-header button:is(.navbar-toggler, .quarto-btn-toggle)")
     seen = [button for button in buttons.all() if button.is_visible()]
     assert len(seen) == 1
