@@ -138,8 +138,9 @@ def _new_folder(
     path:str|Path, # where the run should go
 )->Path: # the same, now known to be free
     "Refuse a folder that holds something already."
+    from gpt_scratch.toolbox.files import is_free
     path = Path(path)
-    if path.is_dir() and any(path.iterdir()):
+    if path.is_dir() and not is_free(path):
         raise ValueError(f"{path} holds something already: to continue that run say --resume {shlex.quote(str(path))}, to start another name a new folder with --out")
     if path.exists() and not path.is_dir(): raise ValueError(f"{path} is a file: name a folder for the run with --out")
     return path
@@ -180,6 +181,7 @@ def _how_to_go_on(
     resume=(str, "a run folder to go on from, with the run's own options"),
     tokenizer=(("char", "bpe"), "what the model reads: the text's characters, or byte pairs that are learned from it; char if not given"),
     vocab_size=(int, "how many tokens --tokenizer bpe learns; at least 256, 1024 if not given"),
+    variant=(("gpt2", "newer", "speedrun"), "another kind of model: newer is shaped like Llama; the preset's own if not given"),
     log=(("tensorboard", "wandb"), "also follow the run there; its folder has history.jsonl in any case"),
     device=(str, "auto, cpu, cuda, cuda:1 or mps", "auto"),
     **MODEL_OPTIONS, **TRAINING_OPTIONS)
@@ -189,7 +191,7 @@ def train(
     "Train a model on a text. What isn't given is as the preset has it."
     from gpt_scratch.toolbox.corpus import tinyshakespeare
     from gpt_scratch.toolbox.run import train
-    options = {name:value for name in ("tokenizer", "vocab_size", *MODEL_OPTIONS, *TRAINING_OPTIONS) if (value := getattr(args, name)) is not None}
+    options = {name:value for name in ("tokenizer", "vocab_size", "variant", *MODEL_OPTIONS, *TRAINING_OPTIONS) if (value := getattr(args, name)) is not None}
     if args.resume and (args.preset or args.out): raise UsageError("--resume goes on in the run's folder with its options: leave out --preset and --out")
     if not args.resume:
         options["preset"] = args.preset or "default"
@@ -306,13 +308,17 @@ def _progress(
 )->list[str]: # a few lines, none for a model without training state
     "How far the training of a checkpoint had come, and its losses then."
     import json
-    state,history = folder/"trainer.json",folder.parent/"history.jsonl"
-    if not state.exists(): return []
-    state = json.loads(state.read_bytes())
-    lines = history.read_text(encoding="utf-8").splitlines() if history.exists() else []
-    now = [row for row in map(json.loads, filter(lambda line: "val_loss" in line, lines)) if row["step"] == state["step"]][-1:]
-    return [f"step {state['step']:,} of {state['settings']['max_iters']:,}, on a text of {state['text']['tokens']:,} tokens",
-        *(f"training loss {row['train_loss']:.4f}, validation loss {row['val_loss']:.4f}" for row in now)]
+    from gpt_scratch.toolbox.checkpoint import reading
+    from gpt_scratch.toolbox.log import read_history
+    path,history = folder/"trainer.json",folder.parent/"history.jsonl"
+    if not path.exists(): return []
+    with reading(path):
+        state = json.loads(path.read_bytes())
+        step,length,tokens = state["step"],state["settings"]["max_iters"],state["text"]["tokens"]
+        line = f"step {step:,} of {length:,}, on a text of {tokens:,} tokens"
+    rows = read_history(history) if history.is_file() else []
+    now = [row for row in rows if row["step"]==step and {"train_loss","val_loss"} <= {*row}][-1:]
+    return [line, *(f"training loss {row['train_loss']:.4f}, validation loss {row['val_loss']:.4f}" for row in now)]
 
 # %% ../../nbs/toolbox/cli.ipynb #0695bc2c
 @command(checkpoint=LOADING["checkpoint"])
