@@ -317,6 +317,7 @@ def hf_model(
     return dict(pre_tokenizer=byte_level, decoder=byte_level, added_tokens=added, model=dict(type="BPE", dropout=None, unk_token=None, continuing_subword_prefix=None,
         end_of_word_suffix=None, fuse_unk=False, byte_fallback=False, vocab={spell(token):i for token,i in ranks.items()}, merges=merges))
 
+# %% ../../nbs/beyond/gpt2.ipynb #bd48c7b5
 def save_hf(
     model:GPTLanguageModel, # the course's model or a `GPT2`
     tokenizer:object, # its tokenizer

@@ -34,6 +34,7 @@ def command(
 class UsageError(ValueError):
     "A command line that makes no sense; the exit code is 2."
 
+# %% ../../nbs/toolbox/cli.ipynb #7103118f
 class _Parser(argparse.ArgumentParser):
     "An argparse parser that raises `UsageError`."
     def error(self,
@@ -68,6 +69,7 @@ def _build_parser()->_Parser: # knows every verb in `COMMANDS`
         for option,spec in options.items(): _add_option(verb, option, *spec)
     return parser
 
+# %% ../../nbs/toolbox/cli.ipynb #d5099511
 def _add_option(
     verb:_Parser, # the parser of a verb
     option:str, # a name from its table
@@ -198,6 +200,7 @@ def defaults_of(
     given = {field.target.id:getattr(field.value, "args", [field.value])[0] for field in body if isinstance(field, ast.AnnAssign)}
     return {name:ast.literal_eval(value) for name,value in given.items()}
 
+# %% ../../nbs/toolbox/cli.ipynb #e8191ba0
 def constants(
     module:str, # a file of the package
     *names:str, # constants that it assigns
@@ -208,6 +211,7 @@ def constants(
     exec("\n".join(map(ast.unparse, wanted)), space)
     return [space[name] for name in names]
 
+# %% ../../nbs/toolbox/cli.ipynb #df6ab29d
 def with_values(
     options:dict[str,tuple], # from `fields_of`
     defaults:dict[str,object], # the values that they have
@@ -232,8 +236,9 @@ def _new_folder(
     path:str|Path, # where the run should go
 )->Path: # the same, now known to be free
     "Refuse a folder that holds something already."
+    from gpt_scratch.toolbox.files import is_free
     path = Path(path)
-    if path.is_dir() and any(path.iterdir()):
+    if path.is_dir() and not is_free(path):
         raise ValueError(f"{path} holds something already: to continue that run say --resume {shlex.quote(str(path))}, to start another name a new folder with --out")
     if path.exists() and not path.is_dir(): raise ValueError(f"{path} is a file: name a folder for the run with --out")
     return path
@@ -258,6 +263,7 @@ def _keep_curve(
     try: write_file(run.out/"loss.svg", picture.getvalue())
     except ValueError as e: warnings.warn(str(e), stacklevel=2)
 
+# %% ../../nbs/toolbox/cli.ipynb #114fe42a
 def _farewell(
     run:object, # the `Run` that `train` returned
 )->str: # a few lines
@@ -297,6 +303,7 @@ def _use_threads(
     if threads or small: torch.set_num_threads(threads or 1)
     return torch.get_num_threads()
 
+# %% ../../nbs/toolbox/cli.ipynb #cfc765c3
 def _width(
     args:Namespace, # of `train`
 )->int|None: # of the model that will be trained, if it can be known
@@ -329,6 +336,7 @@ def _sample(
     sample=(bool, "write a few lines at each evaluation"),
     tokenizer=(("char", "bpe"), "what the model reads: the text's characters, or byte pairs that are learned from it; char if not given"),
     vocab_size=(int, "how many tokens --tokenizer bpe learns; at least 256, 1024 if not given"),
+    variant=(("gpt2", "newer", "speedrun"), "another kind of model: newer is shaped like Llama; the preset's own if not given"),
     log=(("tensorboard", "wandb"), "also follow the run there; its folder has history.jsonl in any case"),
     device=(str, "auto, cpu, cuda, cuda:1 or mps", "auto"), threads=THREADS,
     **MODEL_OPTIONS, **TRAINING_OPTIONS)
@@ -339,7 +347,7 @@ def train(
     from gpt_scratch.toolbox.corpus import tinyshakespeare
     from gpt_scratch.toolbox.files import remembered
     from gpt_scratch.toolbox.run import pick_device,train
-    options = {name:value for name in ("tokenizer", "vocab_size", *MODEL_OPTIONS, *TRAINING_OPTIONS) if (value := getattr(args, name)) is not None}
+    options = {name:value for name in ("tokenizer", "vocab_size", "variant", *MODEL_OPTIONS, *TRAINING_OPTIONS) if (value := getattr(args, name)) is not None}
     if args.resume and (args.preset or args.out): raise UsageError("--resume goes on in the run's folder with its options: leave out --preset and --out")
     if not args.resume:
         options["preset"] = args.preset or "default"
@@ -382,6 +390,7 @@ def _prompts(
     if given and given.count("-")>1: raise UsageError("--prompt - reads everything there is: give it once")
     return [decode_text(sys.stdin.buffer.read(), "the input") if text=="-" else text for text in given or [""]]
 
+# %% ../../nbs/toolbox/cli.ipynb #372d5aa6
 def _write(
     loaded:tuple, # what `_load` returned
     prompt:str, # the beginning
@@ -423,6 +432,7 @@ def _change(
     check_sampling(*(changed[key] for key in ("max_new_tokens", "temperature", "top_k", "top_p", "seed")))
     setattr(args, name, changed[name])
 
+# %% ../../nbs/toolbox/cli.ipynb #f4e7e8bd
 def _converse(
     loaded:tuple, # what `_load` returned
     args:Namespace, # has the settings of `generate`
@@ -482,6 +492,7 @@ def _losses(
     nats = loss*len(ids)/characters
     return dict(characters=characters, nats=nats, bits=nats/math.log(2), perplexity=math.exp(loss))
 
+# %% ../../nbs/toolbox/cli.ipynb #5285448d
 def _strangers(
     text:str, # any text
     tokenizer:object, # a `CharTokenizer`
@@ -541,13 +552,17 @@ def _progress(
 )->list[str]: # a few lines, none for a model without training state
     "How far the training of a checkpoint had come, and its losses then."
     import json
-    state,history = folder/"trainer.json",folder.parent/"history.jsonl"
-    if not state.exists(): return []
-    state = json.loads(state.read_bytes())
-    lines = history.read_text(encoding="utf-8").splitlines() if history.exists() else []
-    now = [row for row in map(json.loads, filter(lambda line: "val_loss" in line, lines)) if row["step"] == state["step"]][-1:]
-    return [f"step {state['step']:,} of {state['settings']['max_iters']:,}, on a text of {state['text']['tokens']:,} tokens",
-        *(f"training loss {row['train_loss']:.4f}, validation loss {row['val_loss']:.4f}" for row in now)]
+    from gpt_scratch.toolbox.checkpoint import reading
+    from gpt_scratch.toolbox.log import read_history
+    path,history = folder/"trainer.json",folder.parent/"history.jsonl"
+    if not path.exists(): return []
+    with reading(path):
+        state = json.loads(path.read_bytes())
+        step,length,tokens = state["step"],state["settings"]["max_iters"],state["text"]["tokens"]
+        line = f"step {step:,} of {length:,}, on a text of {tokens:,} tokens"
+    rows = read_history(history) if history.is_file() else []
+    now = [row for row in rows if row["step"]==step and {"train_loss","val_loss"} <= {*row}][-1:]
+    return [line, *(f"training loss {row['train_loss']:.4f}, validation loss {row['val_loss']:.4f}" for row in now)]
 
 # %% ../../nbs/toolbox/cli.ipynb #0695bc2c
 def _describe(
@@ -575,6 +590,7 @@ def _history(
     folder = find_checkpoint(name)
     return read_history(folder.parent) if (folder.parent/"history.jsonl").exists() else []
 
+# %% ../../nbs/toolbox/cli.ipynb #1031d9f6
 def _row(
     name:str, # a model, a checkpoint or a run
 )->list[str]: # its cells of the table
@@ -588,6 +604,7 @@ def _row(
     last,seconds = max(row["step"] for row in history),sum(row.get("seconds", 0) for row in history)
     return [name, f"{parameters:,}", f"{best['val_loss']:.4f}", f"{best['step']:,}", f"{best['train_loss']:.4f}", f"{last:,}", tqdm.format_interval(seconds)]
 
+# %% ../../nbs/toolbox/cli.ipynb #289b0dae
 @command(RUN=([str], "models of the package, checkpoints or run folders; several are compared"), checkpoint=LOADING["checkpoint"],
     plot=(str, "draw the validation losses of several runs into this file, .svg or .png"))
 def info(
@@ -602,6 +619,7 @@ def info(
     for first,*rest in table: print("  ".join([first.ljust(widths[0]), *(cell.rjust(n) for cell,n in zip(rest, widths[1:]))]))
     if args.plot: _plot_runs(names, args.plot)
 
+# %% ../../nbs/toolbox/cli.ipynb #b893045a
 def _plot_runs(
     names:list[str], # runs
     path:str, # the picture's file
@@ -669,6 +687,7 @@ def export(
     except ValueError as e: print(f"its loss was not measured: {e}")
     else: print(f"loss: {before:.4f} nats per character before, {after:.4f} as {args.dtype}")
 
+# %% ../../nbs/toolbox/cli.ipynb #7d20c5a1
 def _export_hf(
     args:Namespace, # of `export`
 ):
@@ -680,6 +699,7 @@ def _export_hf(
     folder = save_hf(model, tokenizer, args.hf)
     print(f'{folder}: for transformers, as in pipeline("text-generation", model={str(folder)!r}); at most {model.config.block_size} tokens with the prompt')
 
+# %% ../../nbs/toolbox/cli.ipynb #929b25ff
 def _held_back(
     input:str|None, # a text file, or nothing
 )->str: # its text, or the part of tinyshakespeare for validation

@@ -15,13 +15,24 @@ import numpy as np
 from ..tokenizer import CharTokenizer
 
 # %% auto #0
-__all__ = ['LARGE', 'FileError', 'decode_text', 'read_text', 'write_synced', 'sync_folder', 'not_written', 'remove', 'whole',
-           'write_file', 'checksum', 'fingerprint', 'pieces', 'encode_pieces', 'load_ids', 'encode_file', 'take_text',
-           'make_tokenizer', 'note_of', 'remember', 'recall', 'remembered', 'prepare']
+__all__ = ['LARGE', 'printable', 'FileError', 'decode_text', 'read_text', 'write_synced', 'sync_folder', 'not_written', 'remove',
+           'whole', 'write_file', 'is_free', 'checksum', 'fingerprint', 'pieces', 'encode_pieces', 'load_ids',
+           'encode_file', 'take_text', 'make_tokenizer', 'note_of', 'remember', 'recall', 'remembered', 'prepare']
 
 # %% ../../nbs/toolbox/files.ipynb #59ffe4fc
+def printable(
+    text:str, # may come from a file that nobody knows
+)->str: # on one line, with nothing in it that a terminal would obey
+    "Show control characters by their codes, and line ends as spaces."
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in " ".join(text.split()))
+
+# %% ../../nbs/toolbox/files.ipynb #963e5e3f
 class FileError(ValueError):
     "A file that can't be read, trusted or written; the message names it and says what to do."
+    def __init__(self,
+        message:str, # may quote the file
+    ):
+        super().__init__(printable(message))
 
 # %% ../../nbs/toolbox/files.ipynb #4102d5c9
 def decode_text(
@@ -127,6 +138,20 @@ def write_file(
     "Write one file so that a reader sees the old content or the new, never a part."
     data = data.encode() if isinstance(data, str) else data
     with whole(path, len(data), kind) as temporary: write_synced(temporary, data)
+
+# %% ../../nbs/toolbox/files.ipynb #0e777fa7
+def is_free(
+    folder:Path, # where a run wants to go
+)->bool: # whether it can
+    "Whether a folder doesn't exist, is empty, or holds only what a run leaves that was killed before its first save."
+    if not os.path.lexists(folder): return True
+    if not folder.is_dir(): return False
+    names = {p.name for p in folder.iterdir() if not re.match(r"\.(lock$|DS_Store$|tmp-[1-9])", p.name)}
+    if names-{"history.jsonl", "ids.bin", "ids.json", "tensorboard", "wandb"}: return False
+    if "history.jsonl" not in names: return not names or "ids.bin" in names
+    with open(folder/"history.jsonl", encoding="utf-8", errors="replace") as file: first = file.readline(200)
+    return first=="" or first.startswith('{"step": ')
+
 
 # %% ../../nbs/toolbox/files.ipynb #ab490f64
 def checksum(
@@ -240,6 +265,7 @@ def note_of(
     except (OSError, ValueError): return {}
     return note if isinstance(note, dict) and {"text","ids"}<={*note} else {}
 
+# %% ../../nbs/toolbox/files.ipynb #3a9c138e
 def remember(
     folder:Path, # holds ids.bin
     source:Path, # the file that was encoded
