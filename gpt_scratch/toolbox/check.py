@@ -35,6 +35,7 @@ def read_pieces(
     except (ValueError, KeyError, TypeError): raise ValueError(f"{name} is no notebook: save it again in Jupyter") from None
     return [(f"{name}, code cell {i}", checked(f"{name}, code cell {i}", cell)) for i,cell in enumerate(cells, 1)]
 
+# %% ../../nbs/toolbox/check.ipynb #49f6097c
 def checked(
     name:str, # what the piece is called
     code:str, # what it holds
@@ -66,6 +67,7 @@ def signature(
     def essence(error): return (re.search(r"Greatest absolute difference: [\d.e-]+", error) or [error])[0]
     return {failure.cell:essence(failure.error) for failure in outcome.failures if failure.cell in outcome.tests}
 
+# %% ../../nbs/toolbox/check.ipynb #7c1a0651
 def resembling(
     chapter:str, # its name
     outcome:Outcome, # of a learner's code

@@ -33,6 +33,7 @@ def chapter_files()->dict[str,Path]: # the name of each, and its notebook
     numbered = {name[3:-6]:name for name in names}
     return {name:folder/path for name,path in (numbered|LESSONS).items()}
 
+# %% ../../nbs/toolbox/slicer.ipynb #cb5b4479
 def module_of(
     chapter:str, # its name, such as "attention"
 )->ModuleType: # what it exports
@@ -68,6 +69,7 @@ def same_scope(
         found += [child, *([] if isinstance(child, SCOPES) else same_scope(child))]
     return found
 
+# %% ../../nbs/toolbox/slicer.ipynb #56eb06be
 def loaded(
     node:ast.AST, # a piece of code
 )->set[str]:
@@ -92,6 +94,7 @@ def bound(
             names |= {(a.asname or a.name).split(".")[0] for a in n.names}
     return names
 
+# %% ../../nbs/toolbox/slicer.ipynb #4e36cfab
 def changed(
     node:ast.AST, # a piece of code
 )->set[str]:
@@ -124,6 +127,7 @@ class Cell(NamedTuple):
     tests:bool=False # whether it tests an exported definition
     about:str="" # the definition that it tests
 
+# %% ../../nbs/toolbox/slicer.ipynb #dcd6ceb7
 def subject(
     source:str, # a test
     names:list[str], # what the chapter has defined so far
@@ -234,6 +238,7 @@ class Failure(NamedTuple):
     code:str # the line of the cell that failed
     where:str="" # the last line of the learner's file that was running, if any
 
+# %% ../../nbs/toolbox/slicer.ipynb #9a9a0a4a
 def brief(
     error:BaseException, # anything that was raised
 )->str: # at most 300 characters
@@ -271,6 +276,7 @@ class Change(NamedTuple):
     new:str="" # text to put there
     own:tuple=() # or a learner's code: pairs of a file name and what it holds
 
+# %% ../../nbs/toolbox/slicer.ipynb #cb289229
 def load_own(
     change:Change, # has a learner's code
     chapter:str, # its name
@@ -453,6 +459,7 @@ def stop(
     except OSError: pass # there is nobody left
     process.wait()
 
+# %% ../../nbs/toolbox/slicer.ipynb #80cef22d
 def read_outcome(
     path:Path, # a file of rows
     end:str, # what happened to the process, for the case that the rows don't end

@@ -780,12 +780,14 @@ def kills(
     failures = [f for f in outcome.failures if f.cell in outcome.tests]
     return [f for f in failures if not f.error.startswith("NameError")]
 
+# %% ../../nbs/toolbox/zoo.ipynb #a3f3a801
 def passed(
     outcome:Outcome, # of any code
 )->bool:
     "Whether there were tests, all of them ran, and nothing failed."
     return bool(outcome.tests) and not outcome.failures and not outcome.end
 
+# %% ../../nbs/toolbox/zoo.ipynb #373e561c
 def as_change(
     member:Wrong|Right, # a row of a table
 )->Change:
