@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 import torch
 from ..tokenizer import CharTokenizer,UnknownCharacter
-from ..toolbox.checkpoint import load_checkpoint
+from ..toolbox.checkpoint import build,load_checkpoint
 from ..toolbox.log import Logger
 from ..toolbox.files import prepare
 from ..toolbox.run import Run,check_length,check_sizes,claim_folder,make_configs,pick_device
@@ -54,7 +54,7 @@ def finetune(
     check_length(ids, sizes, settings)
     if out: claim_folder(out)
     torch.manual_seed(settings.seed)
-    student = type(base)(sizes).to(where)
+    student = build(sizes).to(where)
     student.load_state_dict(base.state_dict())
     return Run(student, tokenizer, ids, settings, out, loggers).fit(callback, progress)
 

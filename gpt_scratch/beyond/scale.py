@@ -17,7 +17,7 @@ from ..toolbox.files import read_text
 from ..toolbox.faults import Stopped,Stopper
 from ..toolbox.log import Logger
 from ..toolbox.run import Run,pick_device,resume_run,start_run
-from ..train import train_step
+from ..train import configure_optimizer,train_step
 
 # %% auto #0
 __all__ = ['share', 'ParallelRun', 'train_parallel', 'explained_loss', 'step_seconds']
@@ -45,9 +45,10 @@ class ParallelRun(Run):
         config, # the settings; the batch is that of all processes together
         out:Path|None=None, # the folder for history and checkpoints
         loggers:list[str|Logger]=(), # who else wants to see the history
+        optimizer:Callable=configure_optimizer, # makes one from the model and the settings
     ):
         self.rank,self.processes = dist.get_rank(),dist.get_world_size()
-        super().__init__(model, tokenizer, ids, config, out, () if self.rank else loggers)
+        super().__init__(model, tokenizer, ids, config, out, () if self.rank else loggers, optimizer)
         self.parallel = DistributedDataParallel(model)
         if self.rank: self.loggers = []
         if self.rank: torch.manual_seed(config.seed+self.rank)
