@@ -173,8 +173,8 @@ def open_logger(
 def plot_history(
     history:list[dict], # rows of a run
     ladder:dict[str,float]|None=None, # landmarks to draw, from `ngram_losses`
-    ax:Axes|None=None, # where to draw; a new figure if None
-)->Axes: # of matplotlib
+    ax:"Axes|None"=None, # where to draw; a new figure if None
+)->"Axes": # of matplotlib
     "Draw training and validation loss over the steps, with n-gram models as landmarks."
     from matplotlib import pyplot as plt # here, so that a program that draws nothing needn't wait for it
     if ax is None: _,ax = plt.subplots(figsize=(7,3.4))
@@ -206,7 +206,7 @@ def tokens_per_step(
 def plot_run(
     run:str|Path|list[dict], # a run folder, a history file, or the rows themselves
     ladder:dict[str,float]|None=None, # landmarks for the loss
-)->Figure: # of matplotlib, with four panels
+)->"Figure": # of matplotlib, with four panels
     "Draw a run: loss, learning rate, length of the gradient, and speed."
     from matplotlib import pyplot as plt
     history = run if isinstance(run, list) else read_history(run)
