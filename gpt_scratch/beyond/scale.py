@@ -16,7 +16,7 @@ from ..model import GPTConfig,count_flops,count_parameters
 from ..toolbox.files import read_text
 from ..toolbox.faults import Stopped,Stopper
 from ..toolbox.log import Logger
-from ..toolbox.run import Run,pick_device,resume_run,start_run
+from ..toolbox.run import Run,lock,pick_device,resume_run,start_run
 from ..train import configure_optimizer,train_step
 
 # %% auto #0
@@ -38,6 +38,7 @@ def share(
 # %% ../../nbs/beyond/scale.ipynb #1413f0fe
 class ParallelRun(Run):
     "A run in which several processes take part, each with its share of every batch."
+    lock = staticmethod(lambda folder: dist.get_rank() or lock(folder)) # the folder is rank 0's
     def __init__(self,
         model, # the same in every process
         tokenizer, # saved beside the model
@@ -66,6 +67,12 @@ class ParallelRun(Run):
         return self.agree(loss)/self.processes,norm
 
 # %% ../../nbs/beyond/scale.ipynb #866c96a5
+@patch
+def is_late(self:ParallelRun)->bool: # the same for everyone
+    "Whether it is time for a checkpoint by rank 0's clock."
+    return self.agree(self.rank==0 and Run.is_late(self))>0
+
+# %% ../../nbs/beyond/scale.ipynb #4c91833a
 @patch
 def agree(self:ParallelRun,
     number:float, # what this process has
@@ -125,10 +132,11 @@ def save(self:ParallelRun):
 @patch
 def restore(self:ParallelRun,
     folder:Path, # a checkpoint
+    trainer:tuple[dict,dict]|None=None, # its training state, if that is loaded too
 ):
     "Take up a checkpoint; only rank 0 shortens the history file."
     out,self.out = self.out,None if self.rank else self.out
-    Run.restore(self, folder)
+    Run.restore(self, folder, trainer)
     self.out = out
 
 # %% ../../nbs/beyond/scale.ipynb #73329486

@@ -4,12 +4,13 @@
 
 # %% ../../nbs/toolbox/run.ipynb #5f3391ee
 from __future__ import annotations
-import contextlib,copy,difflib,json,math,platform,signal,sys,time,warnings
+import contextlib,copy,difflib,json,math,platform,signal,time,warnings
 from collections.abc import Callable
 from dataclasses import asdict,replace
 from pathlib import Path
 import numpy as np,torch
 from fastcore.basics import patch
+from filelock import FileLock,Timeout
 from torch import Tensor
 from ..model import GPTConfig,GPTLanguageModel
 from ..tokenizer import CharTokenizer,UnknownCharacter
@@ -17,20 +18,34 @@ from ..train import NotFinite,TrainConfig,Trainer,configure_optimizer,learning_r
 from gpt_scratch.toolbox.checkpoint import (CheckpointError,build,check_savable,classes_of,is_ours,load_checkpoint,load_trainer,
     load_verified,prune_checkpoints,read_best,read_trainer,remove_leftovers,save_checkpoint,set_aside,steps,unwrapped,
     verify_checkpoint,write_best)
-from gpt_scratch.toolbox.faults import (Stopped,Stopper,explain_memory,is_interactive,is_out_of_memory,
+from gpt_scratch.toolbox.faults import (Stopped,Stopper,estimate_memory,explain_memory,is_interactive,is_out_of_memory,
     memory_size,remedies)
 from .files import fingerprint,is_free,prepare,printable,remove,write_file
 from .log import Guarded,JSONLines,Logger,open_logger,read_history,reporter
 
 # %% auto #0
-__all__ = ['OPTIMIZER', 'EXACTLY', 'FITS', 'CAREFUL', 'PRESETS', 'FIXED', 'Run', 'device_of', 'generators', 'pack_optimizer',
-           'after_a_step', 'shape_of', 'needed_memory', 'check_tensors', 'check_state', 'fill_optimizer', 'explained',
-           'make_configs', 'check_step', 'pick_device', 'train', 'claim_folder', 'claimed', 'check_length', 'start_run',
-           'load_again', 'check_sizes', 'saved_settings', 'settings_in', 'load_whole', 'newest', 'resume_run']
+__all__ = ['OPTIMIZER', 'EXACTLY', 'FITS', 'CAREFUL', 'PRESETS', 'FIXED', 'lock', 'Run', 'device_of', 'generators',
+           'pack_optimizer', 'after_a_step', 'shape_of', 'needed_memory', 'check_tensors', 'check_state',
+           'fill_optimizer', 'explained', 'make_configs', 'check_step', 'pick_device', 'train', 'claim_folder',
+           'claimed', 'check_length', 'check_memory', 'start_run', 'load_again', 'check_sizes', 'check_split',
+           'saved_settings', 'settings_in', 'load_whole', 'newest', 'resume_run']
+
+# %% ../../nbs/toolbox/run.ipynb #d5f50474
+def lock(
+    folder:Path, # of a run
+)->FileLock: # held by this process until it is released or the process ends
+    "Take a run's folder; ValueError if another process has it."
+    held = FileLock(folder/".lock", is_singleton=True) # the same process may ask again
+    try: held.acquire(blocking=False)
+    except Timeout: raise ValueError(
+        f"{folder} is in use by another process: wait until that has ended, or choose another folder") from None
+    except (OSError, NotImplementedError): pass # a file system without locks
+    return held
 
 # %% ../../nbs/toolbox/run.ipynb #cae298a6
 class Run(Trainer):
     "A training run with a tokenizer, perhaps a folder, and loggers."
+    lock = staticmethod(lock)
     def __init__(self,
         model:GPTLanguageModel, # what is trained, in place
         tokenizer:CharTokenizer, # saved beside the model
@@ -328,8 +343,8 @@ def leave(self:Run,
         self.save()
         kept = f'saved in {self.out}; to go on: train(text, resume="{self.out}")'
     message = f"stopped by {signal.Signals(number).name} after step {self.step}; {kept}"
-    print(message, file=sys.stdout if is_interactive() else sys.stderr)
     if not is_interactive(): raise Stopped(number, message)
+    print(message)
     return self
 
 # %% ../../nbs/toolbox/run.ipynb #193f2765
@@ -350,6 +365,7 @@ def explained(
                              memory_size(device_of(run)), c.dtype) from None
     finally:
         for logger in run.loggers: logger.close()
+        if run.out: FileLock(run.out/".lock", is_singleton=True).release(force=True)
 
 # %% ../../nbs/toolbox/run.ipynb #1ec53780
 CAREFUL = dict(schedule="cosine", weight_decay=0.1, beta2=0.99, grad_clip=1.0)
@@ -439,6 +455,7 @@ def claim_folder(
     if not is_free(out): raise ValueError(
         f"{out} already holds something; choose another folder, or resume the run in it")
     out.mkdir(parents=True, exist_ok=True)
+    lock(out)
     remove_leftovers(out)
     (out/"history.jsonl").unlink(missing_ok=True)
 
@@ -452,8 +469,8 @@ def claimed(
     made = [folder for folder in (out, *out.parents) if not folder.exists()] if out else []
     if out: claim_folder(out)
     try: yield
-    except ValueError: # leave nothing that would block the next try
-        for name in ("ids.bin", "ids.json") if out else (): (out/name).unlink(missing_ok=True)
+    except Exception: # leave nothing that would block the next try
+        for name in ("ids.bin", "ids.json", ".lock") if out else (): (out/name).unlink(missing_ok=True)
         for folder in made or [out][:bool(out)]:
             with contextlib.suppress(OSError): folder.rmdir()
         raise
@@ -469,6 +486,18 @@ def check_length(
     need = math.ceil(max((T+1)/(1-part), 2/part))
     if len(ids)<need: raise ValueError(f"the text has {len(ids):,} tokens; block_size {T} needs at least {need:,}: "
                                        "give more text or a smaller block_size")
+
+# %% ../../nbs/toolbox/run.ipynb #a9f253c6
+def check_memory(
+    sizes:GPTConfig, # the shape of a model
+    settings:TrainConfig, # has the batch
+    device:torch.device, # where it is to be trained
+):
+    "`OutOfMemory` if not even the weights, gradients and means of a model fit; nothing is built."
+    c,available = settings,memory_size(device)
+    needs = estimate_memory(sizes, 1, c.dtype)
+    if sum(needs.values())-needs["activations"]>available:
+        raise explain_memory(sizes, c.batch_size, c.gradient_accumulation_steps, available, c.dtype)
 
 # %% ../../nbs/toolbox/run.ipynb #d9506f48
 def start_run(
@@ -490,8 +519,10 @@ def start_run(
     with claimed(out):
         tokenizer,ids = prepare(text, folder=out, **own)
         check_length(ids, sizes, settings)
+        sizes = replace(sizes, vocab_size=tokenizer.vocab_size)
+        check_memory(sizes, settings, device)
         torch.manual_seed(settings.seed)
-        model = Model(replace(sizes, vocab_size=tokenizer.vocab_size)).to(device)
+        model = Model(sizes).to(device)
         return kind(model, tokenizer, ids, settings, out, loggers, optimizer)
 
 # %% ../../nbs/toolbox/run.ipynb #fafe05fd
@@ -514,6 +545,16 @@ def check_sizes(
     different = [f"{k} is {then[k]} in the checkpoint, {now[k]} was asked for" for k in then if now[k]!=then[k] and k!="dropout"]
     if different: raise ValueError(f"a model can't change its sizes: {'; '.join(different)}; "
                                    "batch_size, max_iters, learning_rate and dropout may change")
+
+# %% ../../nbs/toolbox/run.ipynb #92a838c6
+def check_split(
+    saved:TrainConfig, # the settings of a checkpoint
+    wanted:TrainConfig, # the settings that were asked for
+):
+    "ValueError for another split or seed: text kept for validation would have been trained on."
+    different = [f"{name} is {getattr(saved, name)} in the checkpoint, {getattr(wanted, name)} was asked for"
+                 for name in ("val_fraction", "seed") if getattr(saved, name)!=getattr(wanted, name)]
+    if different: raise ValueError(f"a run keeps its split and its seed: {'; '.join(different)}; start a new run to change them")
 
 # %% ../../nbs/toolbox/run.ipynb #3d0af2ec
 def saved_settings(
@@ -565,9 +606,12 @@ def resume_run(
 )->Run:
     "A run as it was when the checkpoint was written."
     folder,(model,tokenizer),trainer = newest(source, device)
+    kind.lock(folder.parent)
     remove_leftovers(folder.parent)
-    sizes,settings = make_configs(options, model.config, settings_in(trainer[1], folder))
+    then = settings_in(trainer[1], folder)
+    sizes,settings = make_configs(options, model.config, then)
     check_sizes(model.config, sizes)
+    check_split(then, settings)
     resized = build(sizes).to(device)
     resized.load_state_dict(model.state_dict())
     run = kind(resized, tokenizer, load_again(text, tokenizer, folder.parent), settings, folder.parent, loggers, optimizer)
