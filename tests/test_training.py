@@ -84,7 +84,7 @@ def test_another_process_goes_on_to_the_same_end(straight, tmp_path):
     for name in started:
         out, errors = started[name].communicate(timeout=120)
         assert started[name].returncode != 0 and out == "", errors
-        assert errors.splitlines()[-1] == f'gpt_scratch.toolbox.faults.Stopped: stopped by {name} after step 12; saved in {tmp_path/name}; to go on: train(text, resume="{tmp_path/name}")'
+        assert errors.splitlines()[-1] == f'gpt_scratch.toolbox.faults.Stopped: stopped by {name} after step 12; saved in {tmp_path/name}, where it can be resumed'
         verify_checkpoint(tmp_path/name/"step-000012")
     out, errors = process(tmp_path/"SIGTERM", 0, "resume").communicate(timeout=120)
     assert errors == "" and json.loads(out) == [straight[0], straight[1]]

@@ -336,7 +336,7 @@ def _check_header(
     header,V,C = _read_header(path),config.vocab_size,config.n_embd
     _compare(header, {"embedding.token.weight":(V,C)}, path)
     layers = len({name.split(".")[1] for name in header if name.startswith("blocks.")})
-    if layers != config.n_layer: raise CheckpointError(f"{path} holds {layers} layers, {CONFIG} asks for n_layer={config.n_layer}: {RESTORE}")
+    if layers != config.n_layer: raise CheckpointError(f"{path} holds {layers} layers, {CONFIG} asks for n_layer {config.n_layer}: {RESTORE}")
     expected = {name:tuple(value.shape) for name,value in blueprint(config).state_dict().items()}
     _compare(header, expected, path)
     for name in sorted({*header} - {*expected}): raise CheckpointError(f"{path} holds the unknown tensor {name:.80}: {RESTORE}")

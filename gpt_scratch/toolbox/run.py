@@ -341,7 +341,7 @@ def leave(self:Run,
     kept = "nothing was saved"
     if self.out and self.step:
         self.save()
-        kept = f'saved in {self.out}; to go on: train(text, resume="{self.out}")'
+        kept = f"saved in {self.out}, where it can be resumed"
     message = f"stopped by {signal.Signals(number).name} after step {self.step}; {kept}"
     if not is_interactive(): raise Stopped(number, message)
     print(message)
