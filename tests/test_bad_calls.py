@@ -1,6 +1,5 @@
 "Wrong calls from Python: each is refused in one line that names the thing and the remedy, and no file is touched. The command's wrong lines are in test_cli."
 import shutil
-from pathlib import Path
 
 import pytest, torch
 
