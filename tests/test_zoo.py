@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from gpt_scratch.toolbox import cli
-from gpt_scratch.toolbox.zoo import RIGHT, ZOO, kills, passed, run_members
+from gpt_scratch.toolbox.check import passed
+from gpt_scratch.toolbox.zoo import RIGHT, ZOO, kills, run_members
 
 ROOT = Path(__file__).parents[1]
 FATES = {}
@@ -52,7 +53,7 @@ def test_wrong_code_fails(wrong): assert kills(fate(wrong)), fate(wrong)
 
 
 @pytest.mark.parametrize("right", RIGHT, ids=name)
-def test_right_code_passes(right): assert passed(fate(right)), fate(right)
+def test_right_code_passes(right): assert passed(right, fate(right)), fate(right)
 
 
 @pytest.mark.skipif(not (ROOT/"nbs").exists(), reason="the page is only in the repository")

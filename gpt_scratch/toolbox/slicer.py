@@ -4,21 +4,23 @@
 
 # %% ../../nbs/toolbox/slicer.ipynb #dcd9bfef
 from __future__ import annotations
-import ast,__future__,builtins,importlib,json,os,re,signal,subprocess,symtable,sys
-import tempfile,time,traceback
+import ast,__future__,builtins,importlib,json,operator,os,re,signal,subprocess
+import symtable,sys,tempfile,time,traceback
 from collections.abc import Callable
+from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
-import gpt_scratch,torch
+import gpt_scratch
 from .corpus import tinyshakespeare
 
 # %% auto #0
-__all__ = ['LESSONS', 'SCOPES', 'SKIP', 'APART', 'SERVE', 'chapter_files', 'module_of', 'definitions', 'same_scope', 'loaded',
-           'bound', 'changed', 'is_test', 'Cell', 'subject', 'read_cells', 'imported', 'needed', 'patched_tests',
-           'noticing', 'Failure', 'brief', 'run_cell', 'Change', 'load_own', 'wanted_nodes', 'put', 'run_change',
-           'serve', 'try_change', 'Outcome', 'run_chapter', 'start', 'wait', 'stop', 'read_outcome']
+__all__ = ['LESSONS', 'SCOPES', 'SKIP', 'APART', 'SERVE', 'chapter_files', 'module_of', 'definitions', 'parse', 'same_scope',
+           'loaded', 'bound', 'changed', 'is_test', 'Cell', 'subject', 'read_cells', 'imported', 'needed',
+           'patched_tests', 'noticing', 'Failure', 'brief', 'is_missing', 'run_cell', 'Change', 'load_own', 'adapted',
+           'wanted_nodes', 'put', 'own_names', 'run_change', 'serve', 'try_change', 'Outcome', 'run_chapter', 'start',
+           'wait', 'stop', 'read_outcome']
 
 # %% ../../nbs/toolbox/slicer.ipynb #bc2e64cc
 LESSONS = {"learning":"primer/learning.ipynb", "bytepairs":"beyond/bytepairs.ipynb"}
@@ -59,6 +61,13 @@ def definitions(
 SCOPES = (ast.FunctionDef, ast.ClassDef, ast.Lambda, ast.ListComp, ast.SetComp,
           ast.DictComp, ast.GeneratorExp)
 
+@lru_cache(None)
+def parse(
+    source:str, # Python code
+)->ast.Module: # the same tree for the same code
+    "Its syntax tree."
+    return ast.parse(source)
+
 def same_scope(
     node:ast.AST, # where to begin
 )->list[ast.AST]: # what lies below it
@@ -68,18 +77,21 @@ def same_scope(
         found += [child, *([] if isinstance(child, SCOPES) else same_scope(child))]
     return found
 
+@lru_cache(None)
 def loaded(
     node:ast.AST, # a piece of code
 )->set[str]:
-    "The global names that it reads, anywhere inside."
+    "The global names that it reads, anywhere inside; not those that a loop sets."
     def globals_in(table):
         top = table.get_type()=="module"
         symbols = [s for s in table.get_symbols() if s.is_referenced()]
         read = {s.get_name() for s in symbols if top or s.is_global()}
         return read.union(*map(globals_in, table.get_children()))
-    return globals_in(symtable.symtable(ast.unparse(node), "cell", "exec"))
+    own = bound(node.target)-loaded(node.iter) if isinstance(node, ast.For) else set()
+    return globals_in(symtable.symtable(ast.unparse(node), "cell", "exec"))-own
 
 # %% ../../nbs/toolbox/slicer.ipynb #84b05445
+@lru_cache(None)
 def bound(
     node:ast.AST, # a piece of code
 )->set[str]:
@@ -92,6 +104,7 @@ def bound(
             names |= {(a.asname or a.name).split(".")[0] for a in n.names}
     return names
 
+@lru_cache(None)
 def changed(
     node:ast.AST, # a piece of code
 )->set[str]:
@@ -156,7 +169,7 @@ def read_cells(
             if names:
                 taught.add(section)
                 known,fresh = [*known, *names],[*names] if tested else [*fresh, *names]
-            tests = is_test(ast.parse(source)) and not names
+            tests = is_test(parse(source)) and not names
             tested = not names and (tested or tests)
             about = subject(source, known, fresh)
             cells.append((Cell(number, source, names, tests, about), section))
@@ -167,7 +180,7 @@ def imported(
     cells:list[Cell], # of a chapter
 )->dict[int,set[str]]: # the number of each such cell, and the names that it imports
     "The cells that only import."
-    trees = {cell.number:ast.parse(cell.source) for cell in cells}
+    trees = {cell.number:parse(cell.source) for cell in cells}
     def imports(node): return isinstance(node, (ast.Import, ast.ImportFrom))
     return {n:bound(tree) for n,tree in trees.items() if all(map(imports, tree.body))}
 
@@ -176,19 +189,23 @@ def needed(
     cells:list[Cell], # of a chapter
     tests:set[int], # the numbers of the tests to run
 )->list[Cell]: # these, all definitions and imports, and what else the tests need
-    "A backward slice: drop the cells that only show something."
-    trees = [ast.parse(cell.source) for cell in cells]
-    nodes = [node for tree in trees for node in tree.body]
+    "A backward slice: drop the statements that only show something."
+    nodes = [node for cell in cells for node in parse(cell.source).body]
     bodies = {n.name:loaded(n) for n in nodes if isinstance(n, SCOPES[:2])}
     imports,kept,wanted = imported(cells),[],set()
-    for cell,tree in [*zip(cells, trees)][::-1]:
-        sets,effects = bound(tree),changed(tree).difference(*imports.values())
-        fixed = cell.number in imports or cell.names or cell.number in tests
-        if not fixed and not (sets|effects)&wanted: continue
-        kept.append(cell)
-        wanted = wanted-(sets-effects)|loaded(tree)
-        while more := set().union(*(bodies[n] for n in wanted if n in bodies))-wanted:
-            wanted |= more
+    modules = set().union(*imports.values())
+    last = max(tests, default=-1) # nothing behind it matters
+    for cell in [cell for cell in cells if cell.number<=last][::-1]:
+        fixed,lines = cell.number in imports or cell.names or cell.number in tests,[]
+        for node in parse(cell.source).body[::-1]:
+            sets,effects = bound(node),changed(node)-modules-bodies.keys()
+            seeds = lines and re.match(r"torch\.manual_seed\(", ast.unparse(node))
+            if not (fixed or seeds or (sets|effects)&wanted): continue
+            lines.append(ast.unparse(node))
+            wanted = wanted-(sets-effects)|loaded(node)
+            while more := set().union(*(bodies[n] for n in wanted if n in bodies))-wanted:
+                wanted |= more
+        if lines: kept.append(cell if fixed else cell._replace(source="\n".join(lines[::-1])))
     return kept[::-1]
 
 # %% ../../nbs/toolbox/slicer.ipynb #5c1a0010
@@ -213,12 +230,12 @@ def noticing(
     while size<len(touched): # definitions that use a changed one
         size = len(touched)
         for cell in cells:
-            reads = cell.names and loaded(ast.parse(cell.source))&touched
+            reads = cell.names and loaded(parse(cell.source))&touched
             if reads: touched |= heads(cell.names)
     found,fixed,imports = patched_tests(cells, names),set(touched),imported(cells)
     for cell in cells:
         if cell.names or cell.number in imports: continue
-        for node in ast.parse(cell.source).body:
+        for node in parse(cell.source).body:
             effects = changed(node).difference(*imports.values())
             reads = loaded(node)&touched
             if reads and cell.tests: found.add(cell.number)
@@ -244,14 +261,20 @@ def brief(
     return re.sub(r"\d+\.\d+(e-?\d+)?", lambda n: f"{float(n[0]):.3g}", text)[:300]
 
 # %% ../../nbs/toolbox/slicer.ipynb #cf8ff26f
+def is_missing(
+    failure:Failure, # of a cell
+)->re.Match|None: # the class and the attribute
+    "Whether an object lacks an attribute."
+    return re.match(r"AttributeError: '(\w+)' object has no attribute '(\w+)'", failure.error)
+
 def run_cell(
     cell:Cell, # what to run
     space:dict, # its global names
     own:tuple[str,...]=(), # the names of the learner's files
 )->Failure|None: # the first failure
-    "Run a cell, all of it."
+    "Run a cell, all of it; a wrong answer says more than a missing attribute."
     failure,name,flags = None,f"cell {cell.number}",__future__.annotations.compiler_flag
-    for node in ast.parse(cell.source).body:
+    for node in parse(cell.source).body:
         try: exec(compile(ast.Module([node], []), name, "exec", flags), space)
         except BaseException as error:
             frames = traceback.walk_tb(error.__traceback__)
@@ -260,7 +283,7 @@ def run_cell(
             where = [f"{file}, line {line}" for file,line in places if file in own]
             code = cell.source.splitlines()[line-1].strip()
             new = Failure(cell.number, brief(error), code, where[-1] if where else "")
-            failure = failure or new
+            if not failure or is_missing(failure) and "Assertion" in new.error: failure = new
     return failure
 
 # %% ../../nbs/toolbox/slicer.ipynb #907999a2
@@ -284,7 +307,22 @@ def load_own(
         exec(compile(ast.Module([node], []), name, "exec", flags), vars(space))
     def get(owner, method=""): return getattr(owner, method) if method else owner
     parts = [(name, *name.split(".")) for name in change.names]
-    return {name:get(vars(space)[owner], *method) for name,owner,*method in parts}
+    own = {name:get(vars(space)[owner], *method) for name,owner,*method in parts}
+    return own|adapted(own, vars(space).get("adapters", {}))
+
+def adapted(
+    own:dict[str,object], # the learner's definitions
+    adapters:dict[str,dict], # per class: the chapter's name of a part, and what it is here
+)->dict[str,property]: # by `Class.part`
+    "Let the learner's classes answer to the chapter's names, too."
+    found = {}
+    for owner,parts in adapters.items():
+        if owner not in own: continue # for another chapter
+        for name,part in parts.items():
+            get = part if callable(part) else operator.attrgetter(part)
+            found[f"{owner}.{name}"] = property(get)
+            setattr(own[owner], name, property(get))
+    return found
 
 # %% ../../nbs/toolbox/slicer.ipynb #5c1a0007
 def wanted_nodes(
@@ -292,7 +330,7 @@ def wanted_nodes(
 )->list[tuple[str,ast.stmt]]: # the file's name and the statement, in their order
     "The learner's definitions of the changed names, and the statements that they need."
     pieces = [(name, node) for name,code in change.own for node in ast.parse(code).body]
-    wanted,kept = {name.split(".")[0] for name in change.names},[]
+    wanted,kept = {"adapters", *(name.split(".")[0] for name in change.names)},[]
     for name,node in pieces[::-1]:
         own = definitions(ast.unparse(node)).keys()&set(change.names)
         acts = isinstance(node, (ast.Expr, ast.For, ast.While))
@@ -312,6 +350,23 @@ def put(
     owner,_,method = name.rpartition(".")
     if owner: setattr(space[owner], method, value)
     else: space[name] = value
+
+# %% ../../nbs/toolbox/slicer.ipynb #413feeb7
+def own_names(
+    pieces:list[tuple[str,str]], # a learner's code
+    chapter:str, # the name of a chapter
+)->list[str]: # in the chapter's order
+    "The chapter's definitions that the code has, too, methods of its classes included; ValueError if there are none."
+    mine = {}
+    for _,code in pieces: mine |= definitions(code)
+    mine = {*mine, *(f"{name}.{part.name}" for name,node in mine.items()
+                     if isinstance(node, ast.ClassDef) for part in node.body
+                     if isinstance(part, ast.FunctionDef))}
+    theirs = [name for cell in read_cells(chapter) for name in cell.names]
+    if not mine&{*theirs}:
+        raise ValueError(f"{pieces[0][0] if pieces else 'the file'} defines nothing that "
+                         f"chapter {chapter} defines: {', '.join(theirs)}")
+    return [name for name in theirs if name in mine]
 
 # %% ../../nbs/toolbox/slicer.ipynb #efcbf67a
 def run_change(
@@ -338,8 +393,9 @@ def run_change(
         failure = None if replaced else run_cell(cell, space, files)
         for name in own.keys()&set(cell.names): put(space, name, own[name])
         if failure: note(failure=failure)
-        until -= bool(failure and cell.tests)
-        if failure and cell.tests and not until: break
+        counts = failure and cell.tests and not is_missing(failure)
+        until -= bool(counts)
+        if counts and not until: break
     note(end=True)
 
 # %% ../../nbs/toolbox/slicer.ipynb #0a92340e
@@ -351,12 +407,15 @@ def serve(
     changes,cells = [Change(*row) for row in job["changes"]],read_cells(job["chapter"])
     builtins.get_ipython = lambda: True # as in a notebook: Ctrl-C returns to the reader
     space,begun = vars(sys.modules.setdefault("chapter", ModuleType("chapter"))),set()
+    import torch # not at the top: whoever only starts this process needs none
     torch.testing.assert_close(torch.zeros(1), torch.zeros(1)) # what loads slowly
     torch.optim.SGD([torch.zeros(1)], lr=1) # loads before the forks
     def rows(n): return Path(folder, f"{n}.jsonl")
-    for cell in needed(cells, {cell.number for cell in cells if cell.tests}):
+    chosen = {cell.number for cell in cells if cell.tests}
+    for cell in needed(cells, chosen&set(job["tests"] or chosen)):
         for n,change in enumerate(changes):
             if rows(n).exists() or not set(cell.names)&set(change.names): continue
+            if job["tests"] and not noticing(cells, {*change.names})&{*job["tests"]}: continue
             work = (cells, job["chapter"], change, space, begun)
             if len(changes)==1: return try_change(rows(n), job, work)
             child = os.fork()
