@@ -48,11 +48,11 @@ def _build_parser()->_Parser: # knows every verb in `COMMANDS`
     parser.add_argument("--version", action="version", version=__version__)
     verbs = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
     for name,(f,options) in COMMANDS.items():
-        words = "".join(f" {option}" for option in options if option.isupper())
+        words = "".join(f" {f'[{option}]' if default else option}" for option,(_,_,*default) in options.items() if option.isupper())
         verb = verbs.add_parser(name, help=f.__doc__, description=f.__doc__, usage=f"gpt_scratch {name} [options]{words}", formatter_class=shape, allow_abbrev=False)
         for option,(kind,text,*default) in options.items():
             limits = dict(choices=kind) if isinstance(kind, tuple) else dict(type=kind, metavar={int:"N", float:"X"}.get(kind))
-            if option.isupper(): verb.add_argument(option, help=text, type=kind)
+            if option.isupper(): verb.add_argument(option, help=text, type=kind, **(dict(nargs="?", default=default[0]) if default else {}))
             elif kind is bool: verb.add_argument(f"--{option}", help=text, action="store_true")
             else: verb.add_argument(f"--{option}", help=text + "".join(f" (default {d})" for d in default), default=(default or [None])[0], **limits)
     return parser
@@ -399,12 +399,15 @@ def play(
 
 # %% ../../nbs/toolbox/cli.ipynb #f8125231
 @command(
-    CHAPTER=(str, "tokenizer, data, embedding, attention, block, model, train or generate, or its number"),
-    FILE=(str, "a Python file or a notebook with your own code"),
+    CHAPTER=(str, "tokenizer, data, embedding, attention, block, model, train or generate, or its number; or a folder of submissions"),
+    FILE=(str, "a Python file or a notebook with your own code", ""),
+    contract=(bool, "print what the chapter's tests rely on: names, arguments, shapes"),
+    tests=(bool, "FILE holds tests of your own: try them on the zoo's right and wrong versions"),
+    json=(bool, "print the result for a program"),
     seconds=(int, "time for the tests", 60))
 def check(
     args:Namespace, # the options
 ):
     "Run a chapter's tests on your own code. Your code runs with all your rights: this is no sandbox."
-    from gpt_scratch.toolbox.check import check
-    if not check(args.CHAPTER, args.FILE, seconds=args.seconds): raise SystemExit(1)
+    from gpt_scratch.toolbox.teaching import answer
+    if not answer(args.CHAPTER, args.FILE, args.contract, args.tests, args.json, args.seconds): raise SystemExit(1)

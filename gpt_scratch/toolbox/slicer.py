@@ -19,8 +19,8 @@ from .corpus import tinyshakespeare
 __all__ = ['LESSONS', 'SCOPES', 'SKIP', 'APART', 'SERVE', 'chapter_files', 'module_of', 'definitions', 'parse', 'same_scope',
            'loaded', 'bound', 'changed', 'is_test', 'Cell', 'subject', 'read_cells', 'imported', 'needed',
            'patched_tests', 'noticing', 'Failure', 'brief', 'is_missing', 'run_cell', 'Change', 'load_own', 'adapted',
-           'wanted_nodes', 'put', 'own_names', 'run_change', 'serve', 'try_change', 'Outcome', 'run_chapter', 'start',
-           'wait', 'stop', 'read_outcome']
+           'wanted_nodes', 'put', 'own_names', 'run_change', 'with_tests', 'serve', 'try_change', 'Outcome',
+           'run_chapter', 'start', 'wait', 'stop', 'read_outcome']
 
 # %% ../../nbs/toolbox/slicer.ipynb #bc2e64cc
 LESSONS = {"learning":"primer/learning.ipynb", "bytepairs":"beyond/bytepairs.ipynb"}
@@ -359,10 +359,10 @@ def own_names(
     "The chapter's definitions that the code has, too, methods of its classes included; ValueError if there are none."
     mine = {}
     for _,code in pieces: mine |= definitions(code)
-    mine = {*mine, *(f"{name}.{part.name}" for name,node in mine.items()
-                     if isinstance(node, ast.ClassDef) for part in node.body
-                     if isinstance(part, ast.FunctionDef))}
     theirs = [name for cell in read_cells(chapter) for name in cell.names]
+    mine = {*mine, *(f"{name}.{part.name}" for name,node in mine.items()
+                     if isinstance(node, ast.ClassDef) and name in theirs
+                     for part in node.body if isinstance(part, ast.FunctionDef))}
     if not mine&{*theirs}:
         raise ValueError(f"{pieces[0][0] if pieces else 'the file'} defines nothing that "
                          f"chapter {chapter} defines: {', '.join(theirs)}")
@@ -398,6 +398,18 @@ def run_change(
         if counts and not until: break
     note(end=True)
 
+# %% ../../nbs/toolbox/slicer.ipynb #c4ec2002
+def with_tests(
+    cells:list[Cell], # of a chapter
+    code:str, # tests that somebody else wrote
+)->list[Cell]: # imports, definitions, and one test
+    "The chapter with other tests than its own."
+    imports = imported(cells)
+    kept = [c._replace(tests=False) for c in cells if c.names or c.number in imports]
+    calls = [f"{name}()" for name in definitions(code) if name.startswith("test")]
+    source = "\n".join(["import torch; torch.manual_seed(0)", code, *calls])
+    return [*kept, Cell(cells[-1].number+1, source, (), True)]
+
 # %% ../../nbs/toolbox/slicer.ipynb #0a92340e
 def serve(
     folder:str, # has job.json; gets a file of rows for each change
@@ -405,6 +417,7 @@ def serve(
     "The process that runs a chapter; `run_chapter` starts it."
     job = json.loads(Path(folder, "job.json").read_text(encoding="utf-8"))
     changes,cells = [Change(*row) for row in job["changes"]],read_cells(job["chapter"])
+    if job["code"]: cells = with_tests(cells, job["code"])
     builtins.get_ipython = lambda: True # as in a notebook: Ctrl-C returns to the reader
     space,begun = vars(sys.modules.setdefault("chapter", ModuleType("chapter"))),set()
     import torch # not at the top: whoever only starts this process needs none
@@ -433,6 +446,10 @@ def try_change(
     "Run one change and write what happens, row by row."
     # an alarm for the case that nobody is left to stop it
     if hasattr(signal, "alarm"): signal.alarm(int(job["seconds"])+60)
+    if work[2].own and sys.platform=="linux": # a learner's code: 8 GB of memory, 1 GB a file
+        import resource
+        resource.setrlimit(resource.RLIMIT_AS, (2**33, 2**33))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2**30, 2**30))
     with open(path, "w", encoding="utf-8") as out:
         def note(**row): print(json.dumps(row), file=out, flush=True)
         try: run_change(*work, note, job["tests"], job["until"])
@@ -455,14 +472,16 @@ def run_chapter(
     tests:list[int]|None=None, # which tests to run; None for all that notice one
     until:int=0, # the number of failed tests after which to stop; 0 for never
     seconds:float=600, # time for it, from the first change on
+    code:str="", # tests to run in place of the chapter's
 )->list[Outcome]: # one for each change
     "Run a chapter's tests with changed definitions, in another process."
     if len(changes)!=1 and not hasattr(os, "fork"):
-        alone = [run_chapter(chapter, [one], tests, until, seconds) for one in changes]
+        args = tests,until,seconds,code
+        alone = [run_chapter(chapter, [one], *args) for one in changes]
         return sum(alone, [])
     if any("tinyshakespeare" in cell.source for cell in read_cells(chapter)):
         tinyshakespeare() # a download is not the tests' time
-    job = dict(chapter=chapter, changes=changes, tests=tests, until=until)
+    job = dict(chapter=chapter, changes=changes, tests=tests, until=until, code=code)
     job["seconds"] = seconds
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "job.json").write_text(json.dumps(job), encoding="utf-8")
