@@ -4,7 +4,7 @@
 
 # %% ../nbs/03_attention.ipynb #fbe976c8
 from __future__ import annotations
-import matplotlib.pyplot as plt,torch
+import torch
 from fastcore.basics import patch
 from torch import Tensor,nn
 from torch.nn import functional as F
@@ -119,14 +119,15 @@ def weights(self:MultiHeadAttention,
 
 # %% ../nbs/03_attention.ipynb #5036beb9
 def draw_head(
-    ax:plt.Axes, # where to draw
+    ax:"Axes", # of matplotlib, where to draw
     weights:Tensor, # the weights of one head, `(T,T)`
     labels:list[str], # a label for each position
 ):
     "One head as a picture: a row per position that looks; the future is gray."
-    colors = plt.get_cmap("Blues").with_extremes(bad="#e6e2d8")
     future = torch.ones_like(weights, dtype=torch.bool).triu(1)
-    ax.imshow(weights.masked_fill(future, torch.nan), vmin=0, vmax=1, cmap=colors)
+    seen = weights.masked_fill(future, torch.nan)
+    picture = ax.imshow(seen, vmin=0, vmax=1, cmap="Blues")
+    picture.set_cmap(picture.get_cmap().with_extremes(bad="#e6e2d8"))
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_ticks(range(len(labels)), labels, fontsize=max(4, 9-len(labels)//8))
 
@@ -135,8 +136,9 @@ def show_attention(
     weights:Tensor, # attention weights, `(H,T,T)` or `(T,T)`
     tokens:list[str], # a label for each of the `T` positions
     titles:list[str]|None=None, # a title per head; "head 0", "head 1", … if None
-)->plt.Figure: # one picture per head
+)->"Figure": # of matplotlib, with one picture per head
     "Draw who looks at whom in each head."
+    from matplotlib import pyplot as plt # not above: only who draws must wait for it
     heads = weights.detach().cpu().float().reshape(-1, *weights.shape[-2:])
     labels = [{"\n":"⏎", " ":"␣"}.get(token, token) for token in tokens]
     columns = 3 if len(heads)==6 else min(len(heads), 4)

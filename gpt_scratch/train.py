@@ -58,6 +58,7 @@ def learning_rate_at(
 class NotFinite(ValueError):
     "A loss or gradient that is infinite or not a number."
 
+# %% ../nbs/06_train.ipynb #b8c2af5e
 def check_finite(
     **measured:float, # by name
 ):
@@ -157,8 +158,8 @@ def checked(
 class TrainConfig:
     "The settings of a training run; the defaults are the course's plain recipe."
     max_iters:int=setting(5000, 1) # number of optimizer steps
-    batch_size:int=setting(64, 1) # windows per forward pass, `B`
-    gradient_accumulation_steps:int=setting(1, 1) # forward passes per optimizer step
+    batch_size:int=setting(64, 1, 65536) # windows per forward pass, `B`
+    gradient_accumulation_steps:int=setting(1, 1, 65536) # forward passes per step
     learning_rate:float=setting(3e-4, 1e-8, 100) # the peak rate
     schedule:str=setting("constant", "constant", "cosine") # the rate after the warmup
     warmup_iters:int=setting(0, 0) # steps in which the rate rises to its peak
@@ -215,6 +216,7 @@ def batches(self:Trainer)->list[tuple[Tensor,Tensor]]: # inputs and targets, `(B
     windows = get_batch(self.train_ids, self.step, n, T, c.seed)
     return list(zip(*(t.to(device).split(c.batch_size) for t in windows)))
 
+# %% ../nbs/06_train.ipynb #f6b864d5
 @patch
 def learn(self:Trainer)->tuple[float,float]: # the loss, and the length of the gradient
     "Take one optimizer step."

@@ -41,6 +41,7 @@ def split_pattern()->re.Pattern: # matches one piece after the other and leaves 
     space,other = r"[^\S\x1c-\x1f]",r"(?:[^\w\s]|[_\x1c-\x1f])" # Python's \s has four control characters too many
     return re.compile(rf"'(?:[sdmt]|ll|ve|re)| ?{letter}| ?[{number}]+| ?{other}+|{space}+(?![\S\x1c-\x1f])|{space}+")
 
+# %% ../../nbs/beyond/bytepairs.ipynb #02b67a7f
 def split_words(
     text:str, # any text
 )->list[str]: # pieces that give the text when joined
@@ -254,6 +255,7 @@ def save(self:BPETokenizer,
     data = {"type":"bpe", "tokens":tokens, "special":self.special}
     Path(path).write_text(json.dumps(data), encoding="utf-8")
 
+# %% ../../nbs/beyond/bytepairs.ipynb #971ce4c9
 def read_tokens(
     data:dict, # the content of a file
 )->BPETokenizer:

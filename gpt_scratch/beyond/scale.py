@@ -75,6 +75,7 @@ def agree(self:ParallelRun,
     dist.all_reduce(total, how)
     return total.item()
 
+# %% ../../nbs/beyond/scale.ipynb #ffdd7460
 @patch
 def must_stop(self:ParallelRun,
     stopper:Stopper, # has noted a signal, or not
@@ -95,6 +96,7 @@ def random_states(self:ParallelRun)->dict[str,Tensor]: # rank 0's under the usua
         states |= {name+(f".{rank}" if rank else ""):state.cpu() for rank,state in enumerate(everyone)}
     return states
 
+# %% ../../nbs/beyond/scale.ipynb #cfc6b7c2
 @patch
 def set_random_states(self:ParallelRun,
     tensors:dict[str,Tensor], # what `random_states` returned, perhaps among others
@@ -108,6 +110,7 @@ def surroundings(self:ParallelRun)->dict: # device, threads, versions, processes
     "What must be the same for a resumed run to give the same bits."
     return Run.surroundings(self) | {"processes":self.processes}
 
+# %% ../../nbs/beyond/scale.ipynb #e85da1ab
 @patch
 def save(self:ParallelRun):
     "Collect what is needed, and let rank 0 write it."
@@ -117,6 +120,7 @@ def save(self:ParallelRun):
         try: Run.save(self)
         finally: del self.random_states
 
+# %% ../../nbs/beyond/scale.ipynb #0746af93
 @patch
 def restore(self:ParallelRun,
     folder:Path, # a checkpoint

@@ -132,6 +132,7 @@ def by_formula(
     p = part.dropout.p if part.training else 0.
     return part.merge(F.dropout(attention_weights(q, k), p) @ v)
 
+# %% ../../nbs/beyond/speed.ipynb #089bc277
 class PlainAttention(MultiHeadAttention):
     "Attention by the formula."
     def forward(self,
@@ -149,6 +150,7 @@ def product(
     "What `F.linear` computes, by oneDNN and without autograd."
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
 
+# %% ../../nbs/beyond/speed.ipynb #8928b5d6
 class Linear(torch.autograd.Function):
     "`product` with its way back."
     @staticmethod

@@ -60,6 +60,7 @@ def quiet_writers(
         for writer in (block.attention.proj, block.feed_forward.down): init_weights(writer, std=.02*factor)
     return model
 
+# %% ../../nbs/beyond/speedrun.ipynb #d9fc585c
 def recipe(
     sizes:GPTConfig, # the shape of the model
 )->GPTLanguageModel:

@@ -38,6 +38,7 @@ def read_pieces(
     except (ValueError, KeyError, TypeError): raise ValueError(f"{name} is no notebook: save it again in Jupyter") from None
     return [(f"{name}, code cell {i}", checked(f"{name}, code cell {i}", cell)) for i,cell in enumerate(cells, 1)]
 
+# %% ../../nbs/toolbox/check.ipynb #fe40b374
 def checked(
     name:str, # what the piece is called
     code:str, # what it holds
@@ -85,6 +86,7 @@ def arguments(
         if arg: arg.annotation = None
     return f"({ast.unparse(args).removeprefix('self, ').removeprefix('self')})"
 
+# %% ../../nbs/toolbox/check.ipynb #fa0c4403
 def described(
     node:ast.FunctionDef, # a function or method
     source:str, # the code of its cell
@@ -98,6 +100,7 @@ def described(
     rows = [f"      {m[1]}: {m[2]}" for m in found if m]
     return [title+arguments(node), *rows, *(f"      gives: {m[1]}" for m in back if m)]
 
+# %% ../../nbs/toolbox/check.ipynb #dd178f13
 def contract(
     chapter:str, # "attention", "03" or "03_attention"
 )->str: # names, arguments, shapes, and the parts that tests ask for
@@ -126,6 +129,7 @@ def essence(
     measured = re.search(r"Greatest absolute difference: [\d.e-]+", failure.error)
     return failure.cell,(measured or [failure.error])[0]
 
+# %% ../../nbs/toolbox/check.ipynb #b8ecf138
 def resembling(
     chapter:str, # its name
     failures:list[Failure], # of a learner's code
@@ -159,6 +163,7 @@ class Verdict(NamedTuple):
         "Whether the code is right, as far as the tests can see."
         return not self.failures and not self.needs
 
+# %% ../../nbs/toolbox/check.ipynb #30aca81f
 def verdict(
     chapter:str, # its name
     names:list[str], # the learner's definitions
@@ -205,6 +210,7 @@ def counted(
     words += [some(right, "test passes", "tests pass")]*bool(right)
     return ", ".join(words + [f"{open_} left out"]*bool(open_))
 
+# %% ../../nbs/toolbox/check.ipynb #2bdbe72d
 def report(
     found:Verdict, # what the tests said
 )->str: # some lines
@@ -249,6 +255,7 @@ def judge(
     found = verdict(chapter, names, outcome)
     return found._replace(member=resembling(chapter, found.failures, names))
 
+# %% ../../nbs/toolbox/check.ipynb #74e33bd1
 def check(
     chapter:str, # "attention", "03" or "03_attention"
     *own:str|Path|type|object, # a file, or classes and functions

@@ -98,6 +98,7 @@ def fitting_batch(
 class OutOfMemory(ValueError):
     "The memory of the device is not enough; the message says what would fit."
 
+# %% ../../nbs/toolbox/faults.ipynb #bbf836c8
 def explain_memory(
     config:GPTConfig, # the shape of the model
     batch_size:int, # windows in one forward pass

@@ -64,6 +64,7 @@ def rounded(
     if dtype=="int8": return to_int8(model.state_dict())
     return {name:value.to(getattr(torch, dtype)) for name,value in model.state_dict().items()}
 
+# %% ../../nbs/toolbox/html.ipynb #1f71813a
 def stored(
     model:GPTLanguageModel, # changed in place
     dtype:str, # "int8", "float16" or "float32"
@@ -137,6 +138,7 @@ class _Hand(BaseHTTPRequestHandler):
     def log_message(self, *args):
         "Keep quiet."
 
+# %% ../../nbs/toolbox/html.ipynb #161c94f8
 def page_server(
     page:str, # the page
     port:int=0, # any free one if 0

@@ -47,6 +47,7 @@ class Exam(NamedTuple):
         wrong,right = len(self.caught)+len(self.escaped),len(self.passed)+len(self.wronged)
         return f"caught {len(self.caught)} of {wrong}, wronged {len(self.wronged)} of {right}"
 
+# %% ../../nbs/toolbox/reverse.ipynb #69d3c3df
 def try_tests(
     chapter:str, # "attention", "03" or "03_attention"
     *own:str|Path|object, # a file, or functions

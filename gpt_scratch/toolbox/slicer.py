@@ -35,6 +35,7 @@ def chapter_files()->dict[str,Path]: # the name of each, and its notebook
     numbered = {name[3:-6]:name for name in names}
     return {name:folder/path for name,path in (numbered|LESSONS).items()}
 
+# %% ../../nbs/toolbox/slicer.ipynb #efcc8dca
 def module_of(
     chapter:str, # its name, such as "attention"
 )->ModuleType: # what it exports
@@ -68,6 +69,7 @@ def parse(
     "Its syntax tree."
     return ast.parse(source)
 
+# %% ../../nbs/toolbox/slicer.ipynb #1d5e58c6
 def same_scope(
     node:ast.AST, # where to begin
 )->list[ast.AST]: # what lies below it
@@ -77,6 +79,7 @@ def same_scope(
         found += [child, *([] if isinstance(child, SCOPES) else same_scope(child))]
     return found
 
+# %% ../../nbs/toolbox/slicer.ipynb #ad5dccff
 @lru_cache(None)
 def loaded(
     node:ast.AST, # a piece of code
@@ -104,6 +107,7 @@ def bound(
             names |= {(a.asname or a.name).split(".")[0] for a in n.names}
     return names
 
+# %% ../../nbs/toolbox/slicer.ipynb #340fe6d2
 @lru_cache(None)
 def changed(
     node:ast.AST, # a piece of code
@@ -137,6 +141,7 @@ class Cell(NamedTuple):
     tests:bool=False # whether it tests an exported definition
     about:str="" # the definition that it tests
 
+# %% ../../nbs/toolbox/slicer.ipynb #929d6ece
 def subject(
     source:str, # a test
     names:list[str], # what the chapter has defined so far
@@ -251,6 +256,7 @@ class Failure(NamedTuple):
     code:str # the line of the cell that failed
     where:str="" # the last line of the learner's file that was running, if any
 
+# %% ../../nbs/toolbox/slicer.ipynb #0e1b863e
 def brief(
     error:BaseException, # anything that was raised
 )->str: # at most 300 characters
@@ -267,6 +273,7 @@ def is_missing(
     "Whether an object lacks an attribute."
     return re.match(r"AttributeError: '(\w+)' object has no attribute '(\w+)'", failure.error)
 
+# %% ../../nbs/toolbox/slicer.ipynb #9bdc558d
 def run_cell(
     cell:Cell, # what to run
     space:dict, # its global names
@@ -294,6 +301,7 @@ class Change(NamedTuple):
     new:str="" # text to put there
     own:tuple=() # or a learner's code: pairs of a file name and what it holds
 
+# %% ../../nbs/toolbox/slicer.ipynb #78ded535
 def load_own(
     change:Change, # has a learner's code
     chapter:str, # its name
@@ -310,6 +318,7 @@ def load_own(
     own = {name:get(vars(space)[owner], *method) for name,owner,*method in parts}
     return own|adapted(own, vars(space).get("adapters", {}))
 
+# %% ../../nbs/toolbox/slicer.ipynb #0ed3aaaa
 def adapted(
     own:dict[str,object], # the learner's definitions
     adapters:dict[str,dict], # per class: the chapter's name of a part, and what it is here
@@ -531,6 +540,7 @@ def stop(
     except OSError: pass # there is nobody left
     process.wait()
 
+# %% ../../nbs/toolbox/slicer.ipynb #86b3ed47
 def read_outcome(
     path:Path, # a file of rows
     end:str, # what happened to the process, for the case that the rows don't end

@@ -4,7 +4,6 @@
 
 # %% ../../nbs/toolbox/style.ipynb #a185b9b2
 from __future__ import annotations
-import matplotlib as mpl
 
 # %% auto #0
 __all__ = ['PAPER', 'INK', 'PALETTE', 'RUNGS', 'use_style', 'show_ladder']
@@ -16,6 +15,7 @@ PALETTE = ["#0072b2","#d55e00","#009e73","#cc79a7","#e69f00","#56b4e9","#6b6b76"
 # %% ../../nbs/toolbox/style.ipynb #390eb726
 def use_style():
     "Set matplotlib's defaults to the course's look; call it once before plotting."
+    import matplotlib as mpl # here, so that a program that draws nothing needn't wait for it
     mpl.rcParams.update({"figure.facecolor":PAPER, "axes.facecolor":PAPER, "savefig.facecolor":PAPER, "text.color":INK, "axes.labelcolor":INK,
         "xtick.color":INK, "ytick.color":INK, "axes.edgecolor":INK, "axes.prop_cycle":mpl.cycler(color=PALETTE), "axes.spines.top":False,
         "axes.spines.right":False, "axes.titlesize":10, "legend.frameon":False, "legend.labelcolor":INK, "image.cmap":"Blues", "font.size":9, "figure.dpi":110, "figure.figsize":(7,3),

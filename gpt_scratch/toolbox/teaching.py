@@ -27,6 +27,7 @@ def submissions(
     if not found: raise ValueError(f"{folder} holds no Python file and no notebook: put each submission into it as a file or a folder")
     return found
 
+# %% ../../nbs/toolbox/teaching.ipynb #04cef599
 def graded(
     files:list[Path], # of one submission
     chapter:str, # the name of a chapter
@@ -54,6 +55,7 @@ def grade(
             for name,files in submissions(folder).items()}
     return {name:{chapter:row for chapter,row in found.items() if row} for name,found in rows.items()}
 
+# %% ../../nbs/toolbox/teaching.ipynb #4f780e8a
 def in_short(
     row:dict, # what `graded` gave
 )->str: # a few words
@@ -64,6 +66,7 @@ def in_short(
     wrong = ", ".join(name for name,tests in row["tests"].items() if tests["wrong"])
     return f"wrong ({wrong}): {row['mistake'] or row['failure']}"
 
+# %% ../../nbs/toolbox/teaching.ipynb #326cbbf2
 def table(
     grades:dict[str,dict[str,dict]], # what `grade` gave
 )->str: # a line for each submission and chapter

@@ -40,6 +40,7 @@ def first_stop(
     ends = [(text.index(stop)+len(stop), text.index(stop)) for stop in stops if stop in text]
     return min(ends)[1] if ends else None
 
+# %% ../../nbs/toolbox/writing.ipynb #c1b4b65a
 def stop_at(
     pieces:Iterable[str], # a text, piece by piece
     stops:str|list[str], # where to end; the text ends before the first one that is complete

@@ -1147,6 +1147,7 @@ def kills(
     failures = [f for f in outcome.failures if f.cell in outcome.tests]
     return [f for f in failures if not f.error.startswith("NameError")]
 
+# %% ../../nbs/toolbox/zoo.ipynb #43fbc668
 def as_change(
     member:Wrong|Right, # a row of a table
 )->Change:
