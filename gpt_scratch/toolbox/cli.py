@@ -726,12 +726,15 @@ def play(
 
 # %% ../../nbs/toolbox/cli.ipynb #f8125231
 @command(
-    CHAPTER=(str, "tokenizer, data, embedding, attention, block, model, train or generate, or its number"),
-    FILE=(str, "a Python file or a notebook with your own code"),
+    CHAPTER=(str, "tokenizer, data, embedding, attention, block, model, train or generate, or its number; or a folder of submissions"),
+    FILE=([str], "Python files or notebooks with your own code"),
+    contract=(bool, "print what the chapter's tests rely on: names, arguments, shapes"),
+    tests=(bool, "FILE holds tests of your own: try them on the zoo's right and wrong versions"),
+    json=(bool, "print the result for a program"),
     seconds=(int, "time for the tests", 60))
 def check(
     args:Namespace, # the options
 ):
     "Run a chapter's tests on your own code. Your code runs with all your rights: this is no sandbox."
-    from gpt_scratch.toolbox.check import check
-    if not check(args.CHAPTER, args.FILE, seconds=args.seconds): raise SystemExit(1)
+    from gpt_scratch.toolbox.teaching import answer
+    if not answer(args.CHAPTER, *args.FILE, contract_only=args.contract, tests=args.tests, as_json=args.json, seconds=args.seconds): raise SystemExit(1)

@@ -6,13 +6,13 @@
 from __future__ import annotations
 import json
 from pathlib import Path
-from .check import contract,find_chapter,judge,piece_of,read_pieces
+from .check import contract,find_chapter,judge,read_pieces
 from .check import report
-from .reverse import told,try_tests
+from .reverse import Exam,told,try_tests
 from .slicer import chapter_files,own_names
 
 # %% auto #0
-__all__ = ['submissions', 'graded', 'grade', 'in_short', 'table', 'answer']
+__all__ = ['submissions', 'graded', 'grade', 'in_short', 'table', 'say', 'as_row', 'answer']
 
 # %% ../../nbs/toolbox/teaching.ipynb #c4ec4006
 def submissions(
@@ -77,32 +77,44 @@ def table(
         if not found: lines.append(f"{name:<24} defines nothing that a chapter defines")
     return "\n".join(lines)
 
+# %% ../../nbs/toolbox/teaching.ipynb #c4ec4017
+def say(
+    found:object, # a result
+    text:str, # the same to read
+    as_json:bool, # for a program
+):
+    "Print a result."
+    print(json.dumps(found, indent=1, ensure_ascii=False) if as_json else text)
+
+# %% ../../nbs/toolbox/teaching.ipynb #c4ec4018
+def as_row(
+    exam:Exam, # how tests did on the zoo
+)->dict: # the names of the members in place of the members
+    "An exam for a program."
+    lists = {key:[member.does for member in getattr(exam, key)] for key in ("caught", "escaped", "passed", "wronged")}
+    return dict(chapter=exam.chapter, badge=exam.badge, **lists)
+
 # %% ../../nbs/toolbox/teaching.ipynb #c4ec4014
 def answer(
     chapter:str, # a chapter's name or number, or a folder of submissions
-    file:str="", # a Python file or a notebook
+    *files:str, # Python files or notebooks
     contract_only:bool=False, # print what the tests rely on
-    tests:bool=False, # the file holds tests, not code
+    tests:bool=False, # the files hold tests, not code
     as_json:bool=False, # print for a program
     seconds:float=60, # time for the tests
 )->bool: # whether everything is right
     "What `gpt_scratch check` does."
     if contract_only: return bool(print(contract(chapter)) or True)
-    if not file and Path(chapter).is_dir():
+    if not files and Path(chapter).is_dir():
         grades = grade(chapter, seconds)
-        print(json.dumps(grades, indent=1, ensure_ascii=False) if as_json else table(grades))
+        say(grades, table(grades), as_json)
         return all(row["passed"] for found in grades.values() for row in found.values())
-    if not file: raise ValueError(f"name a file with your code as well: gpt_scratch check {find_chapter(chapter)} FILE")
+    name = find_chapter(chapter)
+    if not files: raise ValueError(f"name a file with your code as well: gpt_scratch check {name} FILE")
     if tests:
-        exam = try_tests(chapter, file, seconds=max(seconds, 120))
-        found = dict(exam._asdict(), badge=exam.badge, caught=[w.does for w in exam.caught],
-            escaped=[w.does for w in exam.escaped], passed=[r.does for r in exam.passed],
-            wronged={r.does:error for r,error in exam.wronged.items()})
-        print(json.dumps(found, indent=1, ensure_ascii=False) if as_json else told(exam))
+        exam = try_tests(name, *files, seconds=max(seconds, 120))
+        say(as_row(exam), told(exam), as_json)
         return bool(exam.caught) and not exam.wronged
-    if as_json:
-        row = graded([Path(file)], find_chapter(chapter), seconds)
-        print(json.dumps(row, indent=1, ensure_ascii=False))
-        return bool(row and row["passed"])
-    print(report(found := judge(chapter, file, seconds=seconds)))
-    return found.passed
+    if as_json: say(row := graded([*map(Path, files)], name, seconds), "", True)
+    else: print(report(row := judge(name, *files, seconds=seconds)))
+    return row["passed"] if as_json else row.passed
