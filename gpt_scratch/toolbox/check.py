@@ -94,7 +94,7 @@ def described(
 )->list[str]: # a line for it and one for each documented argument
     "A signature with the comments that stand beside it."
     body = node.body[1] if ast.get_docstring(node) and node.body[1:] else node.body[0]
-    lines = source.splitlines()[node.lineno-1:body.lineno]
+    lines = source.splitlines()[node.lineno-1:body.lineno-1]
     found = [re.match(r"\s+(\w+)\b[^#]*# (.*)", line) for line in lines]
     back = [re.match(r"\s*\)?.*->.*?: *# (.*)", line) for line in lines]
     rows = [f"      {m[1]}: {m[2]}" for m in found if m]
@@ -173,7 +173,7 @@ def verdict(
     real,tables,cut,owners = [],({}, {}),math.inf,{name.split(".")[0] for name in names}
     code,unset = {cell.number:parse(cell.source) for cell in read_cells(chapter)},set()
     for failure in outcome.failures:
-        owner,part = found.groups() if (found := is_missing(failure)) else ("", "")
+        owner,part = is_missing(failure) or ("", "")
         kinds = [part in table.get(owner, {}) for table in (NEEDED, OPTIONAL)] if owner in owners else [False, False]
         for kind,table,found in zip(kinds, (NEEDED, OPTIONAL), tables):
             if kind: found[f"{owner}.{part}"] = table[owner][part]

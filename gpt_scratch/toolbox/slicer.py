@@ -269,9 +269,12 @@ def brief(
 # %% ../../nbs/toolbox/slicer.ipynb #cf8ff26f
 def is_missing(
     failure:Failure, # of a cell
-)->re.Match|None: # the class and the attribute
-    "Whether an object lacks an attribute."
-    return re.match(r"AttributeError: '(\w+)' object has no attribute '(\w+)'", failure.error)
+)->tuple[str,str]|None: # the class, and what it lacks
+    "Whether an object lacks an attribute, or takes no weights by the names it is given."
+    error = failure.error
+    lacks = re.match(r"AttributeError: '(\w+)' object has no attribute '(\w+)'", error)
+    loads = re.match(r"RuntimeError: Error\(s\) in loading state_dict for (\w+)", error)
+    return lacks.groups() if lacks else (loads[1], "load_state_dict") if loads else None
 
 # %% ../../nbs/toolbox/slicer.ipynb #9bdc558d
 def run_cell(

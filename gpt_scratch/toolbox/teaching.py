@@ -34,9 +34,7 @@ def graded(
     seconds:float=60, # time for the tests
 )->dict|None: # what the tests said; None if nothing of the chapter is there
     "Check one submission against one chapter; bad code is a result, no error."
-    try: pieces = [piece for path in files for piece in read_pieces(path)]
-    except ValueError as error: return dict(passed=False, error=str(error))
-    try: own_names(pieces, chapter)
+    try: own_names([piece for path in files for piece in read_pieces(path)], chapter)
     except ValueError: return None
     try: found = judge(chapter, *files, seconds=seconds)
     except ValueError as error: return dict(passed=False, error=str(error))
@@ -49,11 +47,16 @@ def graded(
 def grade(
     folder:str|Path, # a file or folder for each submission
     seconds:float=60, # time for the tests of one chapter
-)->dict[str,dict[str,dict]]: # per submission and chapter
+)->dict[str,dict[str,dict]]: # per submission and chapter; "unreadable" if it is no Python
     "Check a whole class."
-    rows = {name:{chapter:graded(files, chapter, seconds) for chapter in chapter_files()}
-            for name,files in submissions(folder).items()}
-    return {name:{chapter:row for chapter,row in found.items() if row} for name,found in rows.items()}
+    grades = {}
+    for name,files in submissions(folder).items():
+        try:
+            for path in files: read_pieces(path)
+            rows = {chapter:graded(files, chapter, seconds) for chapter in chapter_files()}
+        except ValueError as error: rows = {"unreadable":dict(passed=False, error=str(error))}
+        grades[name] = {chapter:row for chapter,row in rows.items() if row}
+    return grades
 
 # %% ../../nbs/toolbox/teaching.ipynb #4f780e8a
 def in_short(
