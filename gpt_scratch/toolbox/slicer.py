@@ -282,7 +282,7 @@ def run_cell(
     space:dict, # its global names
     own:tuple[str,...]=(), # the names of the learner's files
 )->Failure|None: # the first failure
-    "Run a cell, all of it; a wrong answer says more than a missing attribute."
+    "Run a cell, all of it."
     failure,name,flags = None,f"cell {cell.number}",__future__.annotations.compiler_flag
     for node in parse(cell.source).body:
         try: exec(compile(ast.Module([node], []), name, "exec", flags), space)
@@ -293,7 +293,7 @@ def run_cell(
             where = [f"{file}, line {line}" for file,line in places if file in own]
             code = cell.source.splitlines()[line-1].strip()
             new = Failure(cell.number, brief(error), code, where[-1] if where else "")
-            if not failure or is_missing(failure) and "Assertion" in new.error: failure = new
+            failure = failure or new
     return failure
 
 # %% ../../nbs/toolbox/slicer.ipynb #907999a2
