@@ -121,7 +121,8 @@ def _say(
     message:object, # what to say, on one line
 ):
     "Print a message about the run itself, apart from its output."
-    print(f"gpt_scratch: {kind}:", *str(message).split(), file=sys.stderr)
+    from gpt_scratch.toolbox.files import printable
+    print(f"gpt_scratch: {kind}:", printable(str(message)), file=sys.stderr)
 
 # %% ../../nbs/toolbox/cli.ipynb #b9159e4f
 def _as_options(
@@ -583,7 +584,8 @@ def _describe(
     print(f"{parameters:,} parameters:", ", ".join(f"{name} {value}" for name,value in asdict(config).items()))
     for line in _progress(folder): print(line)
     for path in sorted(folder.iterdir()): print(f"{path.stat().st_size:>12,}  {path.name}")
-    if (folder/"README.md").exists(): print("\n" + (folder/"README.md").read_text(encoding="utf-8").strip())
+    card = (folder/"README.md").read_text(encoding="utf-8").strip() if (folder/"README.md").exists() else ""
+    for line in ["", *card.splitlines()] if card else (): print(re.sub(r"[^\t -~\xa0-\U0010ffff]", "?", line))
 
 # %% ../../nbs/toolbox/cli.ipynb #e408b9c5
 def _history(
