@@ -158,8 +158,8 @@ def checked(
 class TrainConfig:
     "The settings of a training run; the defaults are the course's plain recipe."
     max_iters:int=setting(5000, 1) # number of optimizer steps
-    batch_size:int=setting(64, 1) # windows per forward pass, `B`
-    gradient_accumulation_steps:int=setting(1, 1) # forward passes per optimizer step
+    batch_size:int=setting(64, 1, 65536) # windows per forward pass, `B`
+    gradient_accumulation_steps:int=setting(1, 1, 65536) # forward passes per step
     learning_rate:float=setting(3e-4, 1e-8, 100) # the peak rate
     schedule:str=setting("constant", "constant", "cosine") # the rate after the warmup
     warmup_iters:int=setting(0, 0) # steps in which the rate rises to its peak

@@ -1,5 +1,5 @@
-"What every test shares: one thread per process, no window for figures, and how pytest-xdist may spread the tests."
-import os, signal
+"What every test shares: one thread per process, no window for figures, a browser, and how pytest-xdist may spread the tests."
+import os, shutil, signal
 
 import pytest
 
@@ -19,3 +19,15 @@ def pytest_collection_modifyitems(items):
         member = getattr(item, "callspec", None) and (item.callspec.params.get("wrong") or item.callspec.params.get("right"))
         group = f"{item.path.stem}-{member.chapter}" if hasattr(member, "chapter") else item.path.stem
         item.add_marker(pytest.mark.xdist_group(group))
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    "A browser, closed after the last test of a file."
+    playwright = pytest.importorskip("playwright.sync_api", reason="this test needs: pip install playwright")
+    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if path is None: pytest.skip("this test needs Chromium")
+    with playwright.sync_playwright() as p:
+        browser = p.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()

@@ -10,7 +10,6 @@ from gpt_scratch.model import GPTConfig, GPTLanguageModel
 from gpt_scratch.tokenizer import CharTokenizer
 from gpt_scratch.toolbox import checkpoint
 from gpt_scratch.toolbox.files import checksum
-from gpt_scratch.toolbox.files import checksum
 from gpt_scratch.toolbox.checkpoint import (CARD, CONFIG, MANIFEST, MODEL, STATE, TENSORS, TOKENIZER, CheckpointError, find_checkpoint,
     latest_checkpoint, load_checkpoint, load_trainer, prune_checkpoints, read_best, remove_leftovers, save_checkpoint, seal, steps, verify_checkpoint, write_best)
 
@@ -170,7 +169,7 @@ def test_changed_folders_are_refused(tmp_path, whole):
             copy = Path(shutil.copytree(whole, tmp_path/f"{story} {name}"))
             spoil(copy/name)
             assert all(name in message for message in refusals(copy))
-    for extra in ("model.bin", ".hidden", "step-000001"):
+    for extra in ("model.bin", "step-000001"):
         copy = Path(shutil.copytree(whole, tmp_path/f"extra {extra}"))
         (copy/extra).touch()
         assert all(extra in message for message in refusals(copy))
@@ -446,11 +445,11 @@ def test_eight_processes_save_under_one_name(tmp_path):
 @posix
 def test_work_in_progress_is_left_alone(tmp_path):
     with forked(time.sleep, 60) as pid: pass
-    (tmp_path/f".tmp-{pid}-00aa-step-000001").mkdir()
+    (tmp_path/f".tmp-{pid}-00aa11bb-step-000001").mkdir()
     assert remove_leftovers(tmp_path) == []
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
-    assert [p.name for p in remove_leftovers(tmp_path)] == [f".tmp-{pid}-00aa-step-000001"]
+    assert [p.name for p in remove_leftovers(tmp_path)] == [f".tmp-{pid}-00aa11bb-step-000001"]
 
 
 # ---- runs and names

@@ -1,7 +1,5 @@
 "The GPT in the browser: what nbs/live computes in Chromium, beside what torch computes from the same files."
-import base64, json, re, shutil, signal, subprocess, sys, threading, time
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+import base64, json, re, shutil, signal, subprocess, sys, time
 from pathlib import Path
 
 import numpy as np, pytest, safetensors.torch, torch
@@ -12,24 +10,10 @@ from gpt_scratch.model import GPTConfig, GPTLanguageModel
 from gpt_scratch.toolbox.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint
 from gpt_scratch.toolbox.html import live_file, live_page, stored, to_int8
 from gpt_scratch.tokenizer import CharTokenizer
+from browser import FETCH_AND_PACK, Quiet, axe, serve, unpack
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 TEXT = "ROMEO:\nWhat light through yonder window breaks? It is the east, and Juliet is the sun. Arise, fair sun, and kill the"
 UNICODE = "Grüße! 東京 ١٢ ½ \u3000\x85 don't we'll\n\n  two\tthree\ufeff \U0001F642\U0001F642 _x_ \x1c end \u0301a 一二 Ⅷ"
-
-
-class Server(SimpleHTTPRequestHandler):
-    def log_message(self, *args): pass
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    playwright = pytest.importorskip("playwright.sync_api", reason="this test needs: pip install playwright")
-    if CHROMIUM is None: pytest.skip("this test needs Chromium")
-    with playwright.sync_playwright() as p:
-        browser = p.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -40,25 +24,13 @@ def folder(tmp_path_factory): return tmp_path_factory.mktemp("live")
 def page(chromium, folder):
     "An empty page with the engine, and `load(NAME)` for a checkpoint in `folder`."
     for name in ("read.js", "gpt.js"): (folder/name).write_text(live_file(name), encoding="utf-8")
-    (folder/"index.html").write_text("""<!doctype html><meta charset="utf-8"><script src="read.js"></script><script src="gpt.js"></script><script>
-        const get = async (path, kind) => (await fetch(path))[kind]();
-        const load = async name => {
-          const checkpoint = readCheckpoint({config: await get(name + "/config.json", "text"), tokenizer: await get(name + "/tokenizer.json", "text"),
-            weights: await get(name + "/model.safetensors", "arrayBuffer")});
-          return {...checkpoint, model: new GPT(checkpoint.config, checkpoint.tensors)};
-        };
-        const pack = a => { const b = new Uint8Array(a.buffer, a.byteOffset, a.byteLength); let s = "";
-          for (let i = 0; i < b.length; i += 30000) s += String.fromCharCode(...b.subarray(i, i + 30000)); return btoa(s); };
+    (folder/"index.html").write_text(f"""<!doctype html><meta charset="utf-8"><script src="read.js"></script><script src="gpt.js"></script>{FETCH_AND_PACK}<script>
+        const load = async name => {{ const found = await read(name); return {{...found, model: new GPT(found.config, found.tensors)}}; }};
         </script>""", encoding="utf-8")
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Server, directory=str(folder)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    tab = chromium.new_page()
-    tab.goto(f"http://127.0.0.1:{server.server_port}/")
-    yield tab
-    server.shutdown()
-
-
-def unpack(text, *shape): return torch.from_numpy(np.frombuffer(base64.b64decode(text), np.float32).copy()).reshape(*shape)
+    with serve(folder) as address:
+        tab = chromium.new_page()
+        tab.goto(f"{address}/")
+        yield tab
 
 
 def put(folder, name, model, tokenizer, dtype=None):
@@ -351,7 +323,6 @@ def ready(tab): tab.locator(".live-heads canvas").first.wait_for(timeout=60_000)
 @pytest.mark.parametrize("theme,width", [("light", 1280), ("dark", 1280), ("light", 390), ("dark", 390)])
 def test_page(open_page, shipped_page, theme, width):
     "It writes by keyboard alone; nothing scrolls sideways, the theme is the system's, and axe finds nothing."
-    axe = pytest.importorskip("axe_playwright_python", reason="this test needs: pip install axe-playwright-python")
     tab = open_page(shipped_page, theme, width)
     ready(tab)
     assert "2,715,713 parameters" in tab.locator(".live-status").inner_text()
@@ -371,8 +342,7 @@ def test_page(open_page, shipped_page, theme, width):
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
     red = int(re.findall(r"\d+", tab.evaluate("getComputedStyle(document.body).backgroundColor"))[0])
     assert red > 200 if theme == "light" else red < 60
-    found = tab.evaluate((Path(axe.__file__).parent/"axe.min.js").read_text(encoding="utf-8") + "; axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa']})")
-    assert [f"{v['id']}: {v['nodes'][0]['html'][:120]} {v['nodes'][0]['failureSummary']}" for v in found["violations"]] == []
+    assert axe(tab) == []
 
 
 def test_page_attention(open_page, shipped_page):
@@ -499,14 +469,11 @@ def site(tmp_path_factory):
     widget = "\n".join(line for line in part.splitlines() if not line.startswith("#"))
     (root/"beyond/live.html").write_text(f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>live</title><meta name="viewport" content="width=device-width">
         <link rel="icon" href="data:,"><link rel="stylesheet" href="../styles.css"><body class="quarto-light"><main><div style="height: 1500px">above</div>{widget}</main></body></html>""", encoding="utf-8")
-    class Logger(Server):
+    class Logger(Quiet):
         def do_GET(self): log.append(self.path); super().do_GET()
         def do_POST(self): log.append("POST " + self.path); self.send_error(405)
         do_PUT = do_POST
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Logger, directory=str(root)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}", log
-    server.shutdown()
+    with serve(root, Logger) as address: yield address, log
 
 
 @pytest.fixture

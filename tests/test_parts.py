@@ -1,14 +1,14 @@
 "The live parts of the pages: each in its notebook's own cell, in Chromium, beside what Python computes."
-import json, re, shutil, threading
-from functools import partial
-from http.server import ThreadingHTTPServer
+import json, re, shutil, sys
 from pathlib import Path
 
-import pytest, torch
+import numpy as np, pytest, torch
 
+from gpt_scratch.tokenizer import CharTokenizer
 from gpt_scratch.toolbox.checkpoint import load_checkpoint
 from gpt_scratch.toolbox.html import stored
-from test_live import Server, chromium, look
+from browser import Quiet, axe, serve
+from test_live import look
 
 NBS = Path(__file__).parents[1]/"nbs"
 if not (NBS/"live").exists(): pytest.skip("needs the checkout", allow_module_level=True)
@@ -31,12 +31,9 @@ def site(tmp_path_factory):
         (folder/f"{name}.html").write_text(f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>{name}</title><meta name="viewport" content="width=device-width">
             <link rel="icon" href="data:,"><link rel="stylesheet" href="{up}styles.css"><body style="margin: 0 1rem"><main><h1>{name}</h1><h2>Part</h2><div style="height: 1500px">above</div>{html}</main>
             <script>document.body.className = matchMedia("(prefers-color-scheme: dark)").matches ? "quarto-dark" : "quarto-light"</script></body></html>""", encoding="utf-8")
-    class Logger(Server):
+    class Logger(Quiet):
         def do_GET(self): log.append(self.path); super().do_GET()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Logger, directory=str(root)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}", log
-    server.shutdown()
+    with serve(root, Logger) as address: yield address, log
 
 
 @pytest.fixture
@@ -69,6 +66,14 @@ def shipped():
     return stored(model, "int8"), tokenizer
 
 
+def maker():
+    "tools/live_record.py as a module."
+    pytest.importorskip("PIL.Image", reason="this test needs: pip install pillow")
+    if str(NBS.parent/"tools") not in sys.path: sys.path.insert(0, str(NBS.parent/"tools"))
+    import live_record
+    return live_record
+
+
 def idle(tab, name):
     "Wait until what a part shows first is there."
     if name in ("playground", "attention"): tab.locator(".live-heads canvas").first.wait_for(timeout=60_000)
@@ -89,12 +94,10 @@ def test_waits_and_does_without(part, site, name):
 @pytest.mark.parametrize("name", PARTS)
 def test_for_everybody(part, name, theme, width):
     "Nothing to scroll sideways, nothing that axe holds against it, and every control has a name."
-    axe = pytest.importorskip("axe_playwright_python", reason="this test needs: pip install axe-playwright-python")
     tab = part(name, theme, width)
     idle(tab, name)
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
-    found = tab.evaluate((Path(axe.__file__).parent/"axe.min.js").read_text(encoding="utf-8") + "; axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa']})")
-    assert [f"{v['id']}: {v['nodes'][0]['html'][:120]} {v['nodes'][0]['failureSummary']}" for v in found["violations"]] == []
+    assert axe(tab) == []
 
 
 def test_home(part, site):
@@ -199,6 +202,133 @@ def test_lens(part, shipped):
     tab.get_by_text(f"without these 2 heads by {changed:.3f}").wait_for(timeout=60_000)
 
 
+def test_windows(part):
+    "By slider, keyboard and mouse: x and y are chapter 01's, one character apart, and the last window leaves room for its last answer."
+    tab, text, tokenizer = part("windows"), (NBS/"live/record/pages.txt").read_text(encoding="utf-8"), load_checkpoint("shakespeare-char")[1]
+    begins, length, page = tab.get_by_label("It begins at"), tab.get_by_label("Length T"), tab.locator(".live-page")
+    symbol = lambda c: c.replace("\n", "⏎").replace(" ", "␣")
+    def check(start, T):
+        assert begins.input_value() == str(start) and f"x is ids {start} to {start+T-1}, y is ids {start+1} to {start+T}:" in tab.locator(".live-status").inner_text()
+        rows = tab.evaluate("Array.from(document.querySelectorAll('.live-lens tbody tr'), row => Array.from(row.children, cell => cell.textContent))")
+        x, y = text[start:start+T], text[start+1:start+T+1]
+        assert rows == [[str(t), *(f"{symbol(c)} {tokenizer.encode(c)[0]}" for c in (x[t], y[t])), f"{symbol(x[:t+1])} → {symbol(y[t])}"] for t in range(T)]
+        for name, part in (("x", x), ("y", y)): assert "".join(tab.locator(f".live-{name}").all_text_contents()).replace("⏎", "") == part
+    check(0, 5)
+    begins.focus()
+    for _ in range(3): tab.keyboard.press("ArrowRight")
+    check(3, 5)
+    length.fill("12")
+    page.focus()
+    tab.keyboard.press("ArrowDown")
+    check(43, 12)
+    for T in (12, 4):
+        length.fill(str(T))
+        page.focus()
+        tab.keyboard.press("End")
+        check(len(text)-T-1, T)
+    tab.keyboard.press("Home")
+    letters = tab.locator(".live-page > span")
+    letters.nth(10).hover() # without a button nothing moves
+    check(0, 4)
+    tab.mouse.down()
+    letters.nth(70).hover()
+    tab.mouse.up()
+    check(68, 4)
+
+
+def test_counting(part):
+    "The counts are NgramModel's, the babble is made of them, and with long sequences it recites."
+    from gpt_scratch.data import NgramModel
+    tab, pages = part("counting"), (NBS/"live/record/pages.txt").read_text(encoding="utf-8")
+    says, written, text = tab.locator(".live-status"), tab.locator(".live-sample"), tab.get_by_label("The text that is counted")
+    for counted, contexts in (("to be, or not to be", ["", "o", "b", "be", "t to", "be,e"]), (pages, ["", "v", "th", "the ", "Citizen:"])):
+        tokenizer = CharTokenizer(counted)
+        for context in contexts:
+            model = NgramModel(torch.tensor(tokenizer.encode(counted)), tokenizer.vocab_size, len(context)+1)
+            theirs = model.predict(torch.tensor(tokenizer.encode(context), dtype=torch.long))
+            assert np.allclose(tab.evaluate("([text, context]) => [...new Counting(text, 9).predict([...context])]", [counted, context]), theirs, atol=1e-6)
+    assert "looks at 1 character, and knows" in says.inner_text() and len(written.text_content()) == 300
+    first, copied = written.text_content(), []
+    tab.get_by_role("button", name="Babble").click()
+    assert written.text_content() != first
+    for n in (1, 8):
+        tab.get_by_role("slider").fill(str(n))
+        told, babble = re.search(r"copied: “(.*)”, (\d+) char", says.inner_text()).groups(), written.text_content()
+        longest = max((babble[i:j] for i in range(300) for j in range(i+1, 301) if babble[i:j] in pages), key=len)
+        assert told == (longest.replace("\n", "⏎"), str(len(longest)))
+        copied.append(len(longest))
+    assert copied[0] < 10 and copied[1] > 15 # 60 times each: 4 to 6, 23 to 63
+    text.fill("abab")
+    assert "knows 2 symbols" in says.inner_text() and set(written.text_content()) == set("ab")
+    text.fill("")
+    assert "nothing to count" in says.inner_text() and written.text_content() == ""
+
+
+def test_letters(part):
+    "Neighbors are those of the shipped model's table, by keyboard and by mouse; without scripts the text tells the same."
+    tab, (model, tokenizer) = part("letters"), load_checkpoint("shakespeare-char")
+    table = model.embedding.token.weight.detach()
+    units = torch.nn.functional.normalize(table-table.mean(0), dim=-1)
+    cosines, nearest = (units@units.T).fill_diagonal_(-1).max(-1)
+    near = {c: (tokenizer.itos[id], f"{cosine:.2f}") for c, cosine, id in zip(tokenizer.itos, cosines, nearest)}
+    def check(c):
+        assert f"Nearest to “{c}” is “{near[c][0]}”, with a cosine of {near[c][1]}." in tab.locator(".live-told").inner_text()
+        bars = tab.locator(".live-next b").all_text_contents()
+        assert bars[0] == near[c][0] and len(set(bars)) == 5
+    check("t")
+    tab.get_by_role("combobox").focus()
+    tab.keyboard.press("w")
+    check("w")
+    tab.locator(".live-plane text").filter(has_text=re.compile(r"^\?$")).hover()
+    check("?")
+    fallback, letters = PARTS["letters"][1], [c for c in near if c.isalpha()]
+    assert f"<code>{near['t'][0]}</code>, with a cosine of {near['t'][1]}" in fallback and f"<code>{near['.'][0]}</code>, with {near['.'][1]}" in fallback
+    assert f"Of the {len(letters)} letters, {sum(near[c][0] == c.swapcase() for c in letters)} have" in fallback
+
+
+@pytest.mark.parametrize("text", ["to be, or not to be", "xy ab ab xy", "aaaa aaaa aaa", "Grüße, grüne Grüße: don't we'll  \n\n 1603 1603", "もし もし\U0001F642\U0001F642", "", "a"])
+def test_merges(part, text):
+    "Every merge is slow_merges', ties and overlaps included, and each step shows the tokens that are left."
+    from gpt_scratch.beyond.bytepairs import replace_pair, slow_merges, split_words
+    tab = part("merges")
+    words = [word.encode() for word in split_words(text)]
+    merges, left, pieces = slow_merges(words, 999), [list(word) for word in words], [bytes([b]) for b in range(256)]
+    tab.get_by_label("Text", exact=True).fill(text)
+    on, says = tab.get_by_role("button", name="Next merge"), tab.locator(".live-status")
+    for step in range(len(merges)+1):
+        if step:
+            pair = merges[step-1]
+            count = sum((*ids[i:i+2],) == pair for ids in left for i in range(len(ids)-1))
+            left = [replace_pair(ids, pair, 255+step) for ids in left]
+            pieces.append(pieces[pair[0]]+pieces[pair[1]])
+            on.focus()
+            tab.keyboard.press("Enter")
+            assert re.match(rf"Merge {step} of {len(merges)}: “.*” and “.*” stood side by side {count} times and become {255+step}, “", says.inner_text(), re.S)
+        assert f"{sum(map(len, left))} ids for {len(text.encode())} bytes" in says.inner_text()
+        ids = tab.evaluate("Array.from(document.querySelectorAll('.live-pieces > span'), word => Array.from(word.children, piece => Number(piece.title.slice(3))))")
+        assert ids == left
+    assert on.is_disabled() and "No pair occurs twice" in says.inner_text()
+    assert tab.evaluate("slowMerges(document.querySelector('.live textarea').value).slice(1).map(([pair]) => pair)") == [list(pair) for pair in merges]
+    def spell(token):
+        try: return token.decode().replace(" ", "␣").replace("\n", "⏎")
+        except UnicodeDecodeError: return token.hex(" ")
+    assert tab.locator(".live-pieces > span > span").all_text_contents() == [spell(pieces[id]) for ids in left for id in ids]
+    if merges:
+        tab.get_by_role("button", name="One back").click()
+        assert on.is_enabled()
+        tab.get_by_label("Merges").focus()
+        tab.keyboard.press("Home")
+        assert says.inner_text().startswith("No merge yet")
+
+
+def test_data_is_the_packages():
+    "The parts' data is what tools/live_record.py makes of the package's corpus and model."
+    record = maker()
+    assert (NBS/"live/record/pages.txt").read_text(encoding="utf-8") == record.pages()
+    ours, theirs = json.loads((NBS/"live/record/letters.json").read_text(encoding="utf-8")), record.letters_json()
+    assert np.allclose(ours.pop("map"), theirs.pop("map"), atol=.011) and ours == theirs
+
+
 def test_machine(part):
     "One slider, by keyboard, moves the loss, the sample, the head and the map."
     tab = part("machine")
@@ -213,10 +343,7 @@ def test_machine(part):
 
 def test_record_is_the_packages():
     "The time machine's files are what tools/live_record.py makes of the package's record."
-    image = pytest.importorskip("PIL.Image")
-    import sys
-    sys.path.insert(0, str(NBS.parent/"tools"))
-    import live_record, numpy as np
+    live_record, image = maker(), pytest.importorskip("PIL.Image")
     ours = json.loads((NBS/"live/record/run.json").read_text(encoding="utf-8"))
     theirs = live_record.run_json()
     assert np.allclose(ours.pop("map"), theirs.pop("map"), atol=.011) and ours == theirs

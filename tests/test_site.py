@@ -47,6 +47,7 @@ def test_page(page):
     page = Outline(text)
     assert page.levels[:1] == [1] and all(b <= a + 1 for a, b in zip(page.levels, page.levels[1:])), page.levels
     assert page.without_alt == []
+    assert not re.search("<code>[^<]*[–“][^<]*</code>", text) # Quarto sets typographic quotes and dashes in raw HTML
     pictures = {(path.parent/src).resolve() for src in re.findall(r'<img[^>]*\bsrc="([^":]+)"', text)}
     assert len(text.encode()) + sum(p.stat().st_size for p in pictures if p.is_file()) < 700_000
 
@@ -92,7 +93,7 @@ def visit(browser):
     assert complaints == []
 
 
-AXE = """() => axe.run(document, {resultTypes: ["violations"], runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]})
+AXE = """() => axe.run(document, {resultTypes: ["violations"], runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"], rules: {"target-size": {enabled: true}}})
   .then(found => found.violations.map(v => `${v.id}: ${v.nodes[0].html.slice(0, 120)} ${v.nodes[0].failureSummary}`))"""
 # axe takes long, so the second time a kind of token stands in code it becomes plain text; of the formulas two stay, and of the sidebar's links eight
 ONE_OF_A_KIND = """() => {
@@ -106,17 +107,20 @@ ONE_OF_A_KIND = """() => {
 }"""
 PROSE = """[...document.querySelectorAll("main p, main li")].filter(e => e.textContent.length > 200 && e.offsetWidth > 46*parseFloat(getComputedStyle(document.documentElement).fontSize)).map(e => e.textContent.slice(0, 60))"""
 
+TOO_SMALL = """[...document.querySelectorAll("main img")].filter(e => e.naturalWidth > 400 && e.width < .99*Math.min(560, e.naturalWidth)).map(e => [e.src, e.width, e.naturalWidth])"""
+
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("page", PAGES)
 def test_in_a_browser(visit, page, theme):
-    "Nothing to scroll sideways at any width, lines that can be read, the theme of the system, and nothing that axe-core holds against it at WCAG 2.1 AA."
+    "Nothing to scroll sideways at any width, lines and figures that can be read, the theme of the system, nothing that axe-core holds against it at WCAG 2.1 AA, and room for a finger."
     axe = pytest.importorskip("axe_playwright_python", reason="this test needs: pip install axe-playwright-python")
     tab = visit(page, theme)
     for width in WIDTHS:
         tab.set_viewport_size({"width": width, "height": 900})
         assert tab.evaluate("document.documentElement.scrollWidth") <= width
         assert tab.evaluate(PROSE) == [], width
+        assert tab.evaluate(TOO_SMALL) == [], width
     red = int(re.findall(r"\d+", tab.evaluate("getComputedStyle(document.body).backgroundColor"))[0])
     assert red > 200 if theme == "light" else red < 60
     tab.evaluate((Path(axe.__file__).parent/"axe.min.js").read_text(encoding="utf-8"))
@@ -171,9 +175,21 @@ def test_old_anchors(page):
         assert anchor in here or not now or leads in now, f"{page}.html#{anchor} leads to {leads} and is on {now}"
 
 
-def test_an_old_link_is_followed(visit):
-    tab = visit("tokenizer.html#bpetokenizer.encode")
-    tab.wait_for_url("**/beyond/bytepairs.html#bpetokenizer.encode")
+def test_renamed_sections():
+    "What page.html says of a section of 0.1 that has another name now: the old name is gone, the new one is there."
+    rows = re.search(r"RENAMED = \{\n(.+?)\n  \};", (ROOT/"nbs/page.html").read_text(encoding="utf-8"), re.S)[1]
+    for page, names in re.findall(r'^ *"?([\w/]+)"?: \{(.+)\},$', rows, re.M):
+        for old, new in re.findall(r'"([^"]+)": "([^"]+)"', names):
+            there, _, anchor = new.rpartition("#")
+            assert f'id="{old}"' not in DEFINED[SITE/f"{page}.html"], old
+            assert f'id="{anchor}"' in DEFINED[SITE/(there or f"{page}.html")], new
+
+
+@pytest.mark.parametrize("old,new", [("tokenizer.html#bpetokenizer.encode", "beyond/bytepairs.html#bpetokenizer.encode"),
+                                     ("block.html#digesting", "block.html#working-on-what-was-gathered"), ("tokenizer.html#rung-4-learning-the-merges", "beyond/bytepairs.html#learning-the-merges")])
+def test_an_old_link_is_followed(visit, old, new):
+    tab = visit(old)
+    tab.wait_for_url(f"**/{new}")
 
 
 @pytest.mark.parametrize("path", sorted((ROOT/"_proc").rglob("*.ipynb")), ids=lambda path: path.relative_to(ROOT/"_proc").with_suffix("").as_posix())

@@ -1,7 +1,5 @@
 "A GPT that learns in the browser: what nbs/live/train.js computes in Chromium, beside what torch computes from the same weights and batches."
-import base64, json, os, re, shutil, subprocess, sys, threading, zipfile
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+import json, os, re, shutil, subprocess, sys, zipfile
 from pathlib import Path
 
 import numpy as np, pytest, torch
@@ -14,27 +12,13 @@ from gpt_scratch.toolbox.corpus import tinyshakespeare
 from gpt_scratch.toolbox.html import live_file
 from gpt_scratch.toolbox.run import CAREFUL
 from gpt_scratch.train import TrainConfig, configure_optimizer, estimate_loss, learning_rate_at, train_step
+from browser import FETCH_AND_PACK, axe, serve, unpack
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 SHAPES = {"speedrun": (SpeedrunConfig(), Speedrun), "plain": (GPTConfig(vocab_size=60, block_size=33, n_embd=48, n_head=4, n_layer=3, dropout=0.), GPTLanguageModel)}
 ROOT = Path(__file__).parents[1]
 LIVE = ROOT/"nbs/live"
 COMMAND = [sys.executable, "-c", "import sys; from gpt_scratch.toolbox.cli import main; sys.exit(main())"]
 STEPS = dict(max_iters=10, batch_size=6, learning_rate=.016, warmup_iters=3)
-
-
-class Server(SimpleHTTPRequestHandler):
-    def log_message(self, *args): pass
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    playwright = pytest.importorskip("playwright.sync_api", reason="this test needs: pip install playwright")
-    if CHROMIUM is None: pytest.skip("this test needs Chromium")
-    with playwright.sync_playwright() as p:
-        browser = p.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -46,25 +30,13 @@ def page(chromium, folder):
     "An empty page with the engine, and `learner(NAME, settings)` for a checkpoint in `folder`."
     scripts = ("read.js", "gpt.js", "work.js", "train.js")
     for name in scripts: (folder/name).write_text(live_file(name), encoding="utf-8")
-    (folder/"index.html").write_text("<!doctype html><meta charset=utf-8>" + "".join(f'<script src="{name}"></script>' for name in scripts) + """<script>
-        const get = async (path, kind) => (await fetch(path))[kind]();
-        const learner = async (name, settings) => {
-          const found = readCheckpoint({config: await get(name + "/config.json", "text"), tokenizer: await get(name + "/tokenizer.json", "text"),
-            weights: await get(name + "/model.safetensors", "arrayBuffer")});
-          return new Learner(found.config, settings, found.tensors);
-        };
-        const pack = a => { const b = new Uint8Array(a.buffer, a.byteOffset, a.byteLength); let s = "";
-          for (let i = 0; i < b.length; i += 30000) s += String.fromCharCode(...b.subarray(i, i + 30000)); return btoa(s); };
+    (folder/"index.html").write_text("<!doctype html><meta charset=utf-8>" + "".join(f'<script src="{name}"></script>' for name in scripts) + FETCH_AND_PACK + """<script>
+        const learner = async (name, settings) => { const found = await read(name); return new Learner(found.config, settings, found.tensors); };
         </script>""", encoding="utf-8")
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Server, directory=str(folder)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    tab = chromium.new_page()
-    tab.goto(f"http://127.0.0.1:{server.server_port}/")
-    yield tab
-    server.shutdown()
-
-
-def unpack(text, like): return torch.from_numpy(np.frombuffer(base64.b64decode(text), np.float32).copy()).reshape(like.shape)
+    with serve(folder) as address:
+        tab = chromium.new_page()
+        tab.goto(f"{address}/")
+        yield tab
 
 
 @pytest.fixture(scope="module", params=SHAPES)
@@ -97,7 +69,7 @@ def test_gradients(page, shape):
         return [loss, Object.fromEntries([...l.tensors].map(([name, {grad}]) => [name, pack(grad)]))];
     }""", [name, [flat(batch) for batch in batches[:2]], model.config.block_size])
     assert abs(ours - loss.item()) < 1e-5
-    gaps = {name: ((unpack(found[name], p) - p.grad).abs().max()/p.grad.abs().max()).item() for name, p in model.named_parameters()}
+    gaps = {name: ((unpack(found[name], *p.shape) - p.grad).abs().max()/p.grad.abs().max()).item() for name, p in model.named_parameters()}
     print(f"largest difference of a gradient: {max(gaps.values()):.1e}")
     assert len(found) == len(gaps) and max(gaps.values()) <= 1e-4, gaps
 
@@ -136,7 +108,7 @@ def test_fresh_weights(page):
     "Drawn as chapter 05 draws them: matrices from N(0, 0.02²), the speedrun's tables and all biases zero, the norms' scales one."
     found = page.evaluate("config => Object.fromEntries([...new Learner(config).tensors].map(([name, {values}]) => [name, pack(values)]))", vars(SHAPES["speedrun"][0]))
     for name, theirs in Speedrun(SpeedrunConfig()).state_dict().items():
-        ours = unpack(found[name], theirs)
+        ours = unpack(found[name], *theirs.shape)
         assert abs(ours.mean() - theirs.mean()) < .002 and abs(ours.std() - theirs.std()) < .002, name
 
 
@@ -181,10 +153,7 @@ def site(folder):
     colors = re.search(r"<style>(.*?){{css}}", live_file("page.html"), re.S)[1]
     head = f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>In the tab</title><link rel="icon" href="data:,"><style>{colors}</style></head>'
     (root/"beyond/tab.html").write_text(f"{head}<body><main><h1>In the tab</h1><h2>Train it</h2>{markup[markup.index('<link'):]}</main></body></html>", encoding="utf-8")
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Server, directory=str(root)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/beyond/tab.html"
-    server.shutdown()
+    with serve(root) as address: yield f"{address}/beyond/tab.html"
 
 
 @pytest.fixture
@@ -337,7 +306,6 @@ def test_without_the_corpus(chromium, site, folder):
 @pytest.mark.parametrize("theme,width", [("light", 1280), ("dark", 1280), ("light", 390), ("dark", 390)])
 def test_seen(visit, theme, width):
     "After a run nothing scrolls sideways, the theme is the system's, and axe finds nothing."
-    axe = pytest.importorskip("axe_playwright_python", reason="this test needs: pip install axe-playwright-python")
     tab = visit(theme, width)
     tab.get_by_label("Paste a text").fill(GERMAN*60)
     shorten(tab, seconds=.5)
@@ -350,8 +318,7 @@ def test_seen(visit, theme, width):
     red = int(re.findall(r"\d+", tab.evaluate("getComputedStyle(document.body).backgroundColor"))[0])
     assert red > 200 if theme == "light" else red < 60
     if os.environ.get("PICTURES"): tab.screenshot(path=f"{os.environ['PICTURES']}/tab-{theme}-{width}.png", full_page=True)
-    found = tab.evaluate((Path(axe.__file__).parent/"axe.min.js").read_text(encoding="utf-8") + "; axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa']})")
-    assert [f"{v['id']}: {v['nodes'][0]['html'][:120]} {v['nodes'][0]['failureSummary']}" for v in found["violations"]] == []
+    assert axe(tab) == []
 
 
 # ---- the corpus among the site's files --------------------------------------------------------------------------------

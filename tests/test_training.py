@@ -3,13 +3,14 @@ import json, math, os, random, shutil, signal, subprocess, sys, time, warnings
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest, safetensors.torch, torch
 from torch import nn
 
 from gpt_scratch.data import get_batch
 from gpt_scratch.model import GPTLanguageModel
-from gpt_scratch.toolbox.checkpoint import CheckpointError, STATE, TENSORS, latest_checkpoint, load_trainer, steps, verify_checkpoint
+from gpt_scratch.toolbox.checkpoint import CheckpointError, STATE, TENSORS, latest_checkpoint, load_trainer, steps, verify_checkpoint, write_best
 from gpt_scratch.toolbox.faults import OutOfMemory, Stopped
 from gpt_scratch.toolbox.log import Logger, plot_run, read_history
 from gpt_scratch.toolbox import run as module
@@ -83,7 +84,7 @@ def test_another_process_goes_on_to_the_same_end(straight, tmp_path):
     for name, code in dict(SIGINT=130, SIGTERM=143).items():
         out, errors = started[name].communicate(timeout=120)
         assert (started[name].returncode, out) == (code, ""), errors
-        assert errors == f'stopped by {name} after step 12; saved in {tmp_path/name}; to go on: train(text, resume="{tmp_path/name}")\n'
+        assert errors == f'stopped by {name} after step 12; saved in {tmp_path/name}, where it can be resumed\n'
         verify_checkpoint(tmp_path/name/"step-000012")
     out, errors = process(tmp_path/"SIGTERM", 0, "resume").communicate(timeout=120)
     assert errors == "" and json.loads(out) == [straight[0], straight[1]]
@@ -201,10 +202,75 @@ def test_an_invalid_latest_is_skipped(straight, half):
     data = bytearray((half/"step-000012"/TENSORS).read_bytes())
     data[99] ^= 1
     (half/"step-000012"/TENSORS).write_bytes(data)
-    with pytest.warns(UserWarning, match="skipped: .*step-000012"): run, end = go_on(half)
-    assert run.step == 10
-    shutil.rmtree(half/"step-000012")
-    assert end() == straight[0]
+    with pytest.warns(UserWarning) as said: run, end = go_on(half)
+    assert ["skipped: " in str(said[0].message), "step-000012-1" in str(said[1].message)] == [True, True]
+    assert run.step == 10 and end() == straight[0]
+
+
+# What lies in a run's folder and isn't the run's
+
+def test_a_strangers_file_survives(straight, tmp_path):
+    "In a checkpoint's folder, in a folder of one's own that is named like one, and beside them."
+    def visit(run):
+        if run.step == 6: (run.out/"step-000005"/"thesis.txt").write_text("mine"); (run.out/"step-000005"/".DS_Store").touch()
+        if run.step == 7: (run.out/"step-000015").mkdir(); (run.out/"step-000015"/"thesis.txt").write_text("mine")
+        if run.step == 8: (run.out/".tmp-notes").write_text("mine")
+    with pytest.warns(UserWarning, match="step-000015 was in the way: it is now .*step-000015-1"): run = train(TEXT, tmp_path/"run", callback=visit, **RECIPE)
+    found = sorted(str(p.relative_to(tmp_path/"run")) for p in (tmp_path/"run").rglob("*") if p.is_file() and p.read_text(errors="replace") == "mine")
+    assert found == [".tmp-notes", "step-000005/thesis.txt", "step-000015-1/thesis.txt"] and digest(run) == straight[0]
+
+
+def test_a_dotfile_changes_nothing(straight, half):
+    (half/"step-000012"/".DS_Store").write_text("x")
+    run, end = go_on(half)
+    assert run.step == 12 and end() == straight[0]
+
+
+@pytest.mark.parametrize("left", [{}, {"history.jsonl": '{"step": 1, "loss": 4.'}, {"history.jsonl": ""}, {"ids.bin": "x", "ids.json": "{}"}, {".tmp-999999999-00aa11bb-ids.bin": "x"}, {".DS_Store": ""}], ids=list)
+def test_a_run_that_never_saved_can_start_again(straight, tmp_path, left):
+    (tmp_path/"run").mkdir()
+    for name, text in left.items(): (tmp_path/"run"/name).write_text(text)
+    assert digest(train(TEXT, tmp_path/"run", **RECIPE)) == straight[0]
+    assert story(read_history(tmp_path/"run")) == straight[1] and not list((tmp_path/"run").glob(".tmp-*"))
+
+
+@pytest.mark.parametrize("mine", [{"history.jsonl": "The history of a county\n"}, {"notes.txt": ""}, {"history.jsonl": "", "best.json": "{}"}], ids=list)
+def test_a_folder_with_something_else_is_refused(tmp_path, mine):
+    (tmp_path/"run").mkdir()
+    for name, text in mine.items(): (tmp_path/"run"/name).write_text(text)
+    before = snapshot(tmp_path)
+    with pytest.raises(ValueError, match="already holds something"): train(TEXT, tmp_path/"run", **RECIPE)
+    assert snapshot(tmp_path) == before
+
+
+@pytest.mark.parametrize("spoil", [Path.unlink, lambda p: p.write_text("{}"), lambda p: p.write_text("[" * 10**5), lambda p: write_best(p.parent, "step-000003", 0.)])
+def test_the_best_is_noted_again(straight, tmp_path, spoil):
+    "A missing, damaged or false best.json ends no run, and doesn't stop old checkpoints from going."
+    best = json.loads((straight[2]/"best.json").read_text())
+    run = train(TEXT, tmp_path/"run", callback=at(12, lambda run: spoil(run.out/"best.json")), **RECIPE)
+    assert json.loads((run.out/"best.json").read_text()) == best and sorted(p.name for p in steps(run.out)) == sorted(p.name for p in steps(straight[2]))
+
+
+def test_going_back_takes_another_way(half):
+    "From an older checkpoint and at another rate: what was saved later is set aside, and doesn't pass for the new run's."
+    old = (half/"step-000012"/"model.safetensors").read_bytes()
+    with pytest.warns(UserWarning, match="step-000012 was in the way"): run, end = go_on(half/"step-000010", learning_rate=1e-4, eval_interval=1)
+    end()
+    assert (half/"step-000012-1"/"model.safetensors").read_bytes() == old and latest_checkpoint(half).name == "step-000024"
+
+
+def test_a_minute_is_the_most_that_is_lost(straight, tmp_path, monkeypatch):
+    "Evaluations far apart, and a clock on which a step takes twenty seconds."
+    clock, seen = [0.], []
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    def look(run):
+        clock[0] += 20
+        seen.append(max([int(p.name[5:]) for p in steps(run.out)], default=0))
+    run = train(TEXT, tmp_path/"run", callback=look, **{**RECIPE, "eval_interval": 24})
+    assert all(step - last <= 4 for step, last in enumerate(seen)) and len({*seen}) > 3
+    monkeypatch.undo()
+    with pytest.raises(Stopped): train(TEXT, tmp_path/"other", callback=at(11, lambda run: signal.raise_signal(signal.SIGINT)), **{**RECIPE, "eval_interval": 24})
+    assert digest(train(TEXT, resume=tmp_path/"other", device="cpu", progress=False)) == digest(run)
 
 
 # Stopping

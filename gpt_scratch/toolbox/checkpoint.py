@@ -8,7 +8,7 @@ import hashlib,io,json,os,re,warnings
 from contextlib import contextmanager
 from dataclasses import asdict,fields
 from importlib import import_module,resources
-from itertools import islice
+from itertools import count,islice
 from pathlib import Path
 import safetensors.torch,torch
 from safetensors import safe_open
@@ -22,9 +22,10 @@ from .files import FileError,checksum,remove,sync_folder,whole,write_file,write_
 # %% auto #0
 __all__ = ['RESTORE', 'FORMAT', 'CONFIG', 'MODEL', 'TOKENIZER', 'STATE', 'TENSORS', 'CARD', 'MANIFEST', 'READERS', 'VARIANTS',
            'CheckpointError', 'seal', 'reading', 'unseal', 'read_symbols', 'read_bytepairs', 'load_tokenizer',
-           'classes_of', 'blueprint', 'save_checkpoint', 'read_config', 'verify_checkpoint', 'load_trainer', 'steps',
-           'latest_checkpoint', 'write_best', 'read_best', 'prune_checkpoints', 'remove_leftovers', 'shipped_models',
-           'best_checkpoint', 'find_checkpoint', 'load_checkpoint']
+           'classes_of', 'blueprint', 'save_checkpoint', 'read_config', 'verify_checkpoint', 'load_verified',
+           'load_trainer', 'read_trainer', 'steps', 'latest_checkpoint', 'write_best', 'read_best', 'is_ours',
+           'set_aside', 'prune_checkpoints', 'remove_leftovers', 'shipped_models', 'best_checkpoint', 'find_checkpoint',
+           'load_checkpoint']
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #77c6dc0c
 class CheckpointError(FileError):
@@ -208,7 +209,8 @@ def _read_manifest(
     folder:Path, # a checkpoint
 )->dict[str,dict]: # file names, each with size and hash
     "Read the manifest and compare it with the names in the folder."
-    with reading(folder): plain = {e.name:e.is_file(follow_symlinks=False) for e in os.scandir(folder)}
+    with reading(folder): plain = {e.name:e.is_file(follow_symlinks=False)
+        for e in os.scandir(folder) if not e.name.startswith(".")} # as .DS_Store
     for name in sorted(plain):
         if not plain[name]: raise CheckpointError(f"{folder/name} is a link or a folder, not a plain file: {RESTORE}")
     files = unseal(folder/MANIFEST).get("files")
@@ -274,7 +276,7 @@ def _check_header(
     header,V,C = _read_header(path),config.vocab_size,config.n_embd
     _compare(header, {"embedding.token.weight":(V,C)}, path)
     layers = len({name.split(".")[1] for name in header if name.startswith("blocks.")})
-    if layers != config.n_layer: raise CheckpointError(f"{path} holds {layers} layers, {CONFIG} asks for n_layer={config.n_layer}: {RESTORE}")
+    if layers != config.n_layer: raise CheckpointError(f"{path} holds {layers} layers, {CONFIG} asks for n_layer {config.n_layer}: {RESTORE}")
     expected = {name:tuple(value.shape) for name,value in blueprint(config).state_dict().items()}
     _compare(header, expected, path)
     for name in sorted({*header} - {*expected}): raise CheckpointError(f"{path} holds the unknown tensor {name:.80}: {RESTORE}")
@@ -297,16 +299,30 @@ def _load_tensors(
     path:Path, # a safetensors file
     dtype:torch.dtype|None=None, # convert to this type; as stored if `None`
 )->dict[str,Tensor]: # copies on the CPU
-    "Read all tensors of a file into memory."
-    with reading(path): return {k:v.to(dtype or v.dtype, copy=True) for k,v in safetensors.torch.load_file(path).items()}
+    "Read all tensors of a file into memory; what is to be converted must be finite floating-point numbers."
+    with reading(path):
+        tensors = safetensors.torch.load_file(path)
+        for name,value in tensors.items() if dtype else ():
+            if not (value.is_floating_point() and value.isfinite().all()):
+                raise ValueError(f"{name:.80} holds something else than finite floating-point numbers")
+        return {k:v.to(dtype or v.dtype, copy=True) for k,v in tensors.items()}
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #747a84e1
 def _load_folder(
     folder:Path, # a checkpoint
     device:str|torch.device="cpu", # where the model goes
 )->tuple: # the model in eval mode, and its tokenizer
-    "Verify a checkpoint, then load it."
-    model = blueprint(verify_checkpoint(folder))
+    "Verify a checkpoint, then load its model."
+    return load_verified(folder, verify_checkpoint(folder), device)
+
+# %% ../../nbs/toolbox/checkpoint.ipynb #94e6e046
+def load_verified(
+    folder:Path, # a checkpoint that was verified just now
+    config:GPTConfig, # what `verify_checkpoint` returned
+    device:str|torch.device="cpu", # where the model goes
+)->tuple: # the model in eval mode, and its tokenizer
+    "Load the model of a checkpoint without another look at every byte."
+    model = blueprint(config)
     with reading(folder/TOKENIZER): tokenizer = load_tokenizer(folder/TOKENIZER)
     if tokenizer.vocab_size != model.config.vocab_size:
         raise CheckpointError(f"{folder/TOKENIZER} has {tokenizer.vocab_size} symbols, {CONFIG} says {model.config.vocab_size}: {RESTORE}")
@@ -318,11 +334,19 @@ def load_trainer(
     folder:str|Path, # a checkpoint that was saved while training
 )->tuple[dict,dict]: # the tensors, and the JSON values
     "Load what training needs to go on."
-    folder = Path(folder)
     verify_checkpoint(folder)
+    return read_trainer(Path(folder))
+
+# %% ../../nbs/toolbox/checkpoint.ipynb #aa61466c
+def read_trainer(
+    folder:Path, # a checkpoint that was verified just now
+)->tuple[dict,dict]: # the tensors, and the JSON values
+    "The training state of a checkpoint, without another look at every byte."
     if not (folder/STATE).exists():
         raise CheckpointError(f"{folder} holds a model without its training state: to go on, take a step-… folder of a run")
-    with reading(folder/STATE): return _load_tensors(folder/TENSORS),json.loads((folder/STATE).read_bytes())
+    with reading(folder/STATE): state = json.loads((folder/STATE).read_bytes())
+    if not isinstance(state, dict): raise CheckpointError(f"{folder/STATE} holds no training state: {RESTORE}")
+    return _load_tensors(folder/TENSORS),state
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #d8984cfa
 def steps(
@@ -365,9 +389,29 @@ def read_best(
     path = Path(run)/"best.json"
     if not path.exists(): return None
     best = unseal(path)
-    if not re.fullmatch("step-[0-9]{1,12}", str(best.get("checkpoint"))):
+    known = re.fullmatch("step-[0-9]{1,12}", str(best.get("checkpoint")))
+    if not known or type(best.get("val_loss")) not in (int, float) or best["val_loss"]!=best["val_loss"]:
         raise CheckpointError(f"{path} names no checkpoint of this run: delete it to use the newest")
     return best
+
+# %% ../../nbs/toolbox/checkpoint.ipynb #4a44e12d
+def is_ours(
+    folder:Path, # anything
+)->bool: # whether it may be deleted
+    "Whether a folder holds the files of a checkpoint, whole or damaged, and nothing of somebody else's."
+    if not folder.is_dir() or folder.is_symlink(): return False
+    names = {p.name for p in folder.iterdir()} - {".DS_Store"}
+    return MANIFEST in names and names <= {CONFIG,MODEL,TOKENIZER,STATE,TENSORS,CARD,MANIFEST}
+
+# %% ../../nbs/toolbox/checkpoint.ipynb #e147f50c
+def set_aside(
+    path:Path, # a name that is needed
+):
+    "Give whatever is there another name, and say so."
+    if not os.path.lexists(path): return
+    free = next(p for i in count(1) if not os.path.lexists(p := path.with_name(f"{path.name}-{i}")))
+    path.rename(free)
+    warnings.warn(f"{path} was in the way: it is now {free}", stacklevel=2)
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #5bb713ff
 def prune_checkpoints(
@@ -381,7 +425,7 @@ def prune_checkpoints(
     if len(kept) < keep: return []
     try: best = (read_best(run) or {}).get("checkpoint")
     except CheckpointError as e: return warnings.warn(f"no checkpoint was deleted: {e}", stacklevel=2) or []
-    old = [p for p in every[:every.index(kept[-1])] if p.name != best]
+    old = [p for p in every[:every.index(kept[-1])] if p.name != best and is_ours(p)]
     for p in old: remove(p.rename(p.with_name(f".tmp-{os.getpid()}-{p.name}")))
     return old
 
@@ -401,8 +445,8 @@ def remove_leftovers(
     folder:str|Path, # a run folder, or any folder that checkpoints are saved in
 )->list[Path]: # what was deleted
     "Delete what killed processes left behind; call it when a run starts."
-    owner = lambda path: re.match(r"\.tmp-([1-9][0-9]{0,8})-", path.name)
-    left = [p for p in Path(folder).glob(".tmp-*") if not (owner(p) and _is_running(int(owner(p)[1])))]
+    owner = lambda path: re.match(r"\.tmp-([1-9][0-9]{0,8})-([0-9a-f]{8}-|step-[0-9])", path.name)
+    left = [p for p in Path(folder).glob(".tmp-*") if owner(p) and not _is_running(int(owner(p)[1]))]
     for p in left: remove(p)
     return left
 

@@ -15,13 +15,24 @@ import numpy as np
 from ..tokenizer import CharTokenizer
 
 # %% auto #0
-__all__ = ['LARGE', 'FileError', 'decode_text', 'read_text', 'write_synced', 'sync_folder', 'not_written', 'remove', 'whole',
-           'write_file', 'checksum', 'fingerprint', 'pieces', 'encode_pieces', 'load_ids', 'encode_file', 'take_text',
-           'make_tokenizer', 'remember', 'recall', 'prepare']
+__all__ = ['LARGE', 'printable', 'FileError', 'decode_text', 'read_text', 'write_synced', 'sync_folder', 'not_written', 'remove',
+           'whole', 'write_file', 'is_free', 'checksum', 'fingerprint', 'pieces', 'encode_pieces', 'load_ids',
+           'encode_file', 'take_text', 'make_tokenizer', 'note_of', 'remember', 'recall', 'remembered', 'prepare']
 
 # %% ../../nbs/toolbox/files.ipynb #59ffe4fc
+def printable(
+    text:str, # may come from a file that nobody knows
+)->str: # on one line, with nothing in it that a terminal would obey
+    "Show control characters by their codes, and line ends as spaces."
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in " ".join(text.split()))
+
+# %% ../../nbs/toolbox/files.ipynb #963e5e3f
 class FileError(ValueError):
     "A file that can't be read, trusted or written; the message names it and says what to do."
+    def __init__(self,
+        message:str, # may quote the file
+    ):
+        super().__init__(printable(message))
 
 # %% ../../nbs/toolbox/files.ipynb #4102d5c9
 def decode_text(
@@ -128,6 +139,20 @@ def write_file(
     data = data.encode() if isinstance(data, str) else data
     with whole(path, len(data), kind) as temporary: write_synced(temporary, data)
 
+# %% ../../nbs/toolbox/files.ipynb #0e777fa7
+def is_free(
+    folder:Path, # where a run wants to go
+)->bool: # whether it can
+    "Whether a folder doesn't exist, is empty, or holds only what a run leaves that was killed before its first save."
+    if not os.path.lexists(folder): return True
+    if not folder.is_dir(): return False
+    names = {p.name for p in folder.iterdir() if not re.match(r"\.(lock$|DS_Store$|tmp-[1-9])", p.name)}
+    if names-{"history.jsonl", "ids.bin", "ids.json", "tensorboard", "wandb"}: return False
+    if "history.jsonl" not in names: return not names or "ids.bin" in names
+    with open(folder/"history.jsonl", encoding="utf-8", errors="replace") as file: first = file.readline(200)
+    return first=="" or first.startswith('{"step": ')
+
+
 # %% ../../nbs/toolbox/files.ipynb #ab490f64
 def checksum(
     file:BinaryIO, # an open file
@@ -184,6 +209,7 @@ def load_ids(
 )->Tensor: # the ids, memory-mapped, `(N,)`
     "Open a file of ids without reading it."
     import torch # not above: a program that only reads a text needn't wait for it
+    if not os.path.getsize(path): return torch.zeros(0, dtype=torch.int32) # nothing to map
     return torch.from_numpy(np.memmap(path, dtype=dtype, mode="c"))
 
 # %% ../../nbs/toolbox/files.ipynb #b6599aec
@@ -231,14 +257,23 @@ def make_tokenizer(
     return BPETokenizer.train(whole_text, 1024 if vocab_size is None else vocab_size)
 
 # %% ../../nbs/toolbox/files.ipynb #4effd0bd
+def note_of(
+    folder:Path, # of a run
+)->dict: # path and checksum of the text, length and checksum of the ids; empty if there is no whole note
+    "What `remember` noted."
+    try: note = json.loads((folder/"ids.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError): return {}
+    return note if isinstance(note, dict) and {"text","ids"}<={*note} else {}
+
+# %% ../../nbs/toolbox/files.ipynb #3a9c138e
 def remember(
     folder:Path, # holds ids.bin
     source:Path, # the file that was encoded
     ids:Tensor, # its ids, `(N,)`
 ):
     "Note beside the ids of which file they are."
-    with open(source, "rb") as file: record = {"text":checksum(file), "ids":fingerprint(ids)}
-    write_file(folder/"ids.json", json.dumps(record))
+    with open(source, "rb") as file: text = checksum(file)
+    write_file(folder/"ids.json", json.dumps({"path":str(source.absolute()), "text":text, "ids":fingerprint(ids)}))
 
 # %% ../../nbs/toolbox/files.ipynb #49ce1e7d
 def recall(
@@ -246,14 +281,32 @@ def recall(
     source:Path, # the file whose ids are wanted
     tokenizer:object, # which made them
 )->Tensor|None: # the ids, or None if they have to be made
-    "The ids that `remember` left, if file and ids are still the same."
+    "The ids that `remember` left, if file and ids are still the same; the file may have moved."
     dtype = np.uint16 if tokenizer.vocab_size<=2**16 else np.int32
     try:
-        record = json.loads((folder/"ids.json").read_text())
-        with open(source, "rb") as file: same = record["text"]==checksum(file)
+        note = note_of(folder)
+        with open(source, "rb") as file: same = note["text"]==checksum(file)
         ids = load_ids(folder/"ids.bin", dtype)
-        return ids if same and record["ids"]==fingerprint(ids) else None
-    except (OSError, ValueError, KeyError, TypeError): return None
+        if not same or note["ids"]!=fingerprint(ids): return None
+    except (OSError, ValueError, KeyError): return None
+    if note.get("path")!=str(source.absolute()): write_file(folder/"ids.json", json.dumps(note|{"path":str(source.absolute())}))
+    return ids
+
+# %% ../../nbs/toolbox/files.ipynb #230a6497
+def remembered(
+    run:str|Path, # a run folder, or a checkpoint in it
+)->Path|None: # the text file that it learns from, or None if it has no note of one
+    "Where the text of a run is; `FileError` if the file is gone or has changed."
+    run = Path(run)
+    folder = run.parent if (run/"config.json").exists() else run
+    note = note_of(folder)
+    if "path" not in note: return None
+    path = Path(note["path"])
+    try:
+        with open(path, "rb") as file: same = checksum(file)==note["text"]
+    except OSError: raise FileError(f"{folder} learns from {path}, which can't be read now: say where its text is") from None
+    if not same: raise FileError(f"{folder} learns from {path}, which has changed: say where its text is")
+    return path
 
 # %% ../../nbs/toolbox/files.ipynb #bd6368f9
 def prepare(
@@ -271,6 +324,9 @@ def prepare(
     text = take_text(text)
     tokenizer = make_tokenizer(text, tokenizer, vocab_size)
     if not source: return tokenizer,torch.tensor([i for ids in encode_pieces(pieces(text), tokenizer, errors) for i in ids])
+    if note := note_of(folder): # a run that goes on keeps its ids until these turn out to be the same
+        ids = torch.from_numpy(np.concatenate([np.array(part, np.int32) for part in encode_pieces(pieces(text), tokenizer, errors)]))
+        if fingerprint(ids)!=note["ids"]: return tokenizer,ids
     ids = encode_file(text, tokenizer, folder/"ids.bin", errors=errors)
     remember(folder, source, ids)
     return tokenizer,ids

@@ -4,15 +4,16 @@
 
 # %% ../../nbs/toolbox/log.ipynb #664ec0e6
 from __future__ import annotations
-import json,sys,time,warnings
+import json,math,sys,time,warnings
 from collections.abc import Callable
 from pathlib import Path
 from tqdm import tqdm
 from .style import PALETTE
 
 # %% auto #0
-__all__ = ['LOGGERS', 'Logger', 'JSONLines', 'read_history', 'Guarded', 'TensorBoard', 'WandB', 'open_logger', 'plot_history',
-           'tokens_per_step', 'plot_run', 'overfitting_since', 'pace', 'reporter', 'live_curve']
+__all__ = ['MEASURED', 'LOGGERS', 'Logger', 'JSONLines', 'as_row', 'read_history', 'Guarded', 'TensorBoard', 'WandB',
+           'open_logger', 'plot_history', 'tokens_per_step', 'plot_run', 'overfitting_since', 'pace', 'reporter',
+           'live_curve']
 
 # %% ../../nbs/toolbox/log.ipynb #adabfb3d
 class Logger:
@@ -40,22 +41,44 @@ class JSONLines(Logger):
     ):
         "Append a line, and those that could not be written before."
         self.waiting += json.dumps(row)+"\n"
-        with open(self.path, "a", encoding="utf-8") as f: f.write(self.waiting)
+        with open(self.path, "ab") as f:
+            end = f.tell()
+            try:
+                f.write(self.waiting.encode())
+                f.flush()
+            except OSError:
+                f.truncate(end) # what was half written comes again, whole
+                raise
         self.waiting = ""
 
 # %% ../../nbs/toolbox/log.ipynb #c46d1f18
+MEASURED = ("loss", "learning_rate", "grad_norm", "seconds", "train_loss", "val_loss")
+
+def as_row(
+    line:str, # from a history file
+)->dict|None: # a row, or None if the line is none
+    "A line of a history; what a run measures must be a finite number."
+    try:
+        row = json.loads(line)
+        measured = [row[name] for name in MEASURED if name in row]
+        plain = all(type(v) in (int, float) and abs(v)<1e300 for v in measured)
+        return row if plain and type(row["step"]) is int and 0<=row["step"]<10**12 else None
+    except (ValueError, TypeError, KeyError, RecursionError): return None
+
+# %% ../../nbs/toolbox/log.ipynb #57042b33
 def read_history(
     run:str|Path, # a run folder, or a history file
 )->list[dict]: # its rows, oldest first
-    "Read the history of a run; lines that are not whole are left out."
-    path,rows = Path(run),[]
+    "Read the history of a run; lines that no run writes are left out, with a warning."
+    path = Path(run)
     if path.is_dir(): path = path/"history.jsonl"
-    if not path.exists(): raise ValueError(f"{path} doesn't exist: name the folder of a run")
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try: row = json.loads(line)
-        except ValueError: continue
-        if isinstance(row, dict) and type(row.get("step")) is int: rows.append(row)
-    return rows
+    if not path.is_file(): raise ValueError(f"{path} doesn't exist: name the folder of a run")
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    rows = [*map(as_row, lines)]
+    strange = rows[:-1].count(None) # a last line may be half written
+    if strange: warnings.warn(f"{path}: left out {strange} of {len(lines)} lines, "
+                              "which are no rows of a run", stacklevel=2)
+    return [row for row in rows if row]
 
 # %% ../../nbs/toolbox/log.ipynb #38eb1c49
 class Guarded(Logger):
@@ -150,15 +173,15 @@ def open_logger(
 def plot_history(
     history:list[dict], # rows of a run
     ladder:dict[str,float]|None=None, # landmarks to draw, from `ngram_losses`
-    ax:Axes|None=None, # where to draw; a new figure if None
-)->Axes: # of matplotlib
+    ax:"Axes|None"=None, # where to draw; a new figure if None
+)->"Axes": # of matplotlib
     "Draw training and validation loss over the steps, with n-gram models as landmarks."
     from matplotlib import pyplot as plt # here, so that a program that draws nothing needn't wait for it
     if ax is None: _,ax = plt.subplots(figsize=(7,3.4))
     steps,exams = [row for row in history if "loss" in row],[row for row in history if "val_loss" in row]
     ax.plot([row["step"] for row in steps], [row["loss"] for row in steps], color=PALETTE[-1], alpha=.35, linewidth=.8, label="single batches")
     for key,name,color in (("train_loss", "training text", PALETTE[0]), ("val_loss", "validation text", PALETTE[1])):
-        ax.plot([row["step"] for row in exams], [row[key] for row in exams], color=color, marker="o", markersize=3, label=name)
+        ax.plot([row["step"] for row in exams], [row.get(key, math.nan) for row in exams], color=color, marker="o", markersize=3, label=name)
     for name,loss in (ladder or {}).items():
         ax.axhline(loss, color=PALETTE[2], linestyle=":", linewidth=1)
         ax.text(1, loss, name, color=PALETTE[2], fontsize=8, ha="right", va="bottom", transform=ax.get_yaxis_transform())
@@ -172,23 +195,27 @@ def tokens_per_step(
 )->int|None: # or None if no checkpoint tells
     "How many tokens a step of this run learned from."
     for folder in sorted(run.glob("step-*"), reverse=True):
-        try: settings,config = json.loads((folder/"trainer.json").read_bytes())["settings"],json.loads((folder/"config.json").read_bytes())
-        except (OSError, ValueError, KeyError): continue
-        return settings["batch_size"]*settings["gradient_accumulation_steps"]*config["block_size"]
+        try:
+            settings = json.loads((folder/"trainer.json").read_bytes())["settings"]
+            sizes = [settings["batch_size"], settings["gradient_accumulation_steps"],
+                     json.loads((folder/"config.json").read_bytes())["block_size"]]
+        except (OSError, ValueError, KeyError, TypeError, RecursionError): continue
+        if all(type(size) is int and 0<size<2**40 for size in sizes): return math.prod(sizes)
 
 # %% ../../nbs/toolbox/log.ipynb #d10dbffa
 def plot_run(
     run:str|Path|list[dict], # a run folder, a history file, or the rows themselves
     ladder:dict[str,float]|None=None, # landmarks for the loss
-)->Figure: # of matplotlib, with four panels
+)->"Figure": # of matplotlib, with four panels
     "Draw a run: loss, learning rate, length of the gradient, and speed."
     from matplotlib import pyplot as plt
     history = run if isinstance(run, list) else read_history(run)
     tokens = None if isinstance(run, list) else tokens_per_step(Path(run))
-    steps = [row for row in history if row.get("seconds")]
+    steps = [row for row in history if row.get("seconds", 0)>0]
     fig,axes = plt.subplots(2, 2, figsize=(8,5))
     plot_history(history, ladder, axes[0,0])
-    panels = {"learning rate":lambda row: row["learning_rate"], "length of the gradient":lambda row: row["grad_norm"],
+    panels = {"learning rate":lambda row: row.get("learning_rate", math.nan),
+              "length of the gradient":lambda row: row.get("grad_norm", math.nan),
               "tokens per second" if tokens else "steps per second":lambda row: (tokens or 1)/row["seconds"]}
     for ax,(label,value),color in zip(axes.flat[1:], panels.items(), PALETTE):
         ax.plot([row["step"] for row in steps], [value(row) for row in steps], color=color, linewidth=.9)

@@ -4,7 +4,7 @@
 
 # %% ../../nbs/toolbox/run.ipynb #5f3391ee
 from __future__ import annotations
-import contextlib,difflib,json,math,platform,shutil,signal,sys,warnings
+import contextlib,difflib,json,math,platform,signal,sys,time,warnings
 from collections.abc import Callable
 from dataclasses import asdict,replace
 from pathlib import Path
@@ -14,17 +14,19 @@ from torch import Tensor
 from ..model import GPTConfig,GPTLanguageModel
 from ..tokenizer import CharTokenizer,UnknownCharacter
 from ..train import NotFinite,TrainConfig,Trainer,learning_rate_at
-from .checkpoint import (CheckpointError,classes_of,latest_checkpoint,load_checkpoint,
-    load_trainer,prune_checkpoints,remove_leftovers,save_checkpoint,verify_checkpoint,write_best)
+from gpt_scratch.toolbox.checkpoint import (CheckpointError,classes_of,is_ours,load_checkpoint,load_trainer,
+    load_verified,prune_checkpoints,read_best,read_trainer,remove_leftovers,save_checkpoint,set_aside,steps,
+    verify_checkpoint,write_best)
 from gpt_scratch.toolbox.faults import (Stopped,Stopper,explain_memory,is_interactive,is_out_of_memory,
     memory_size,remedies)
-from .files import fingerprint,prepare,write_file
+from .files import fingerprint,is_free,prepare,printable,remove,write_file
 from .log import Guarded,JSONLines,Logger,open_logger,read_history,reporter
 
 # %% auto #0
-__all__ = ['CAREFUL', 'PRESETS', 'FIXED', 'Run', 'device_of', 'generators', 'check_tensors', 'check_state', 'explained',
-           'make_configs', 'pick_device', 'train', 'claim_folder', 'claimed', 'check_length', 'start_run', 'load_again',
-           'check_sizes', 'saved_settings', 'resume_run']
+__all__ = ['EXACTLY', 'FITS', 'CAREFUL', 'PRESETS', 'FIXED', 'Run', 'device_of', 'generators', 'check_tensors', 'check_state',
+           'explained', 'make_configs', 'check_step', 'pick_device', 'train', 'claim_folder', 'claimed', 'check_length',
+           'start_run', 'load_again', 'check_sizes', 'saved_settings', 'settings_in', 'load_whole', 'newest',
+           'resume_run']
 
 # %% ../../nbs/toolbox/run.ipynb #cae298a6
 class Run(Trainer):
@@ -39,6 +41,7 @@ class Run(Trainer):
     ):
         super().__init__(model, ids, config)
         self.tokenizer,self.ids,self.out = tokenizer,ids,out
+        self.saved_at,self.saving_took = time.monotonic(),0.
         self.loggers = [Guarded(JSONLines(out/"history.jsonl"))] if out else []
         self.loggers += [open_logger(logger, out, asdict(config)) for logger in loggers]
 
@@ -103,20 +106,34 @@ def text(self:Run)->dict: # its length and checksum
 @patch
 def save(self:Run):
     "Write a checkpoint folder, remember the best, keep the last two."
-    tensors = {f"{kind}.{name}":value for name,p in self.model.named_parameters()
-               for kind,value in self.optimizer.state[p].items()}
+    start,tensors = time.monotonic(),{f"{kind}.{name}":value for name,p in self.model.named_parameters()
+                                      for kind,value in self.optimizer.state[p].items()}
     state = dict(step=self.step, settings=asdict(self.config), text=self.text, made_with=self.surroundings())
-    name = f"step-{self.step:06d}"
-    try: verify_checkpoint(self.out/name) # a run that stopped right here comes by again
+    folder = self.out/f"step-{self.step:06d}"
+    try: verify_checkpoint(folder) # a run that stopped right here comes by again
     except CheckpointError: # not there yet, or damaged
-        shutil.rmtree(self.out/name, ignore_errors=True)
-        save_checkpoint(self.out/name, self.model, self.tokenizer, (tensors | self.random_states(), state))
-    best = min((row for row in self.history if "val_loss" in row and row["step"]),
-               key=lambda row: row["val_loss"], default={"step":None})
-    if best["step"]==self.step: write_best(self.out, name, best["val_loss"])
+        if is_ours(folder): remove(folder)
+        set_aside(folder)
+        save_checkpoint(folder, self.model, self.tokenizer, (tensors | self.random_states(), state))
+    self.note_best()
     prune_checkpoints(self.out)
+    self.saved_at,self.saving_took = time.monotonic(),time.monotonic()-start
+
+# %% ../../nbs/toolbox/run.ipynb #dbee9097
+@patch
+def note_best(self:Run):
+    "Note which checkpoint is the best of those that are there."
+    losses = {f"step-{row['step']:06d}":row["val_loss"] for row in self.history if "val_loss" in row}
+    try: noted = read_best(self.out) or {}
+    except CheckpointError: noted = {} # it is written again
+    if noted: losses.setdefault(noted["checkpoint"], noted["val_loss"])
+    there = [name for name in losses if (self.out/name).is_dir()]
+    best = min(there, key=losses.get, default=None)
+    if best and noted!=dict(checkpoint=best, val_loss=losses[best]): write_best(self.out, best, losses[best])
 
 # %% ../../nbs/toolbox/run.ipynb #8e0feb89
+EXACTLY = "without it the run can't go on exactly; resume from another checkpoint"
+
 def check_tensors(
     run:Run, # the run that wants to go on
     tensors:dict[str,Tensor], # what was saved
@@ -128,12 +145,19 @@ def check_tensors(
               for name,p in run.model.named_parameters() for kind in ("step", "exp_avg", "exp_avg_sq")}
     needed |= {f"rng.{kind}":(None, torch.uint8) for kind in dict.fromkeys(("cpu", device))}
     for name,(shape,dtype) in needed.items():
-        if name not in tensors: problem = f"lacks {name}"
-        elif tensors[name].dtype!=dtype or shape not in (None, tensors[name].shape): problem = f"has a strange {name}"
-        else: continue
-        raise CheckpointError(f"{folder} {problem}: without it the run can't go on exactly; resume from another checkpoint")
+        if name not in tensors: raise CheckpointError(f"{folder} lacks {name}: {EXACTLY}")
+        value = tensors[name]
+        fits = value.dtype==dtype and shape in (None, value.shape) and value.isfinite().all()
+        if not fits or name.startswith(("step.", "exp_avg_sq.")) and value.min()<0:
+            raise CheckpointError(f"{folder} has a strange {name}: {EXACTLY}")
 
 # %% ../../nbs/toolbox/run.ipynb #b4052868
+FITS = { # what the values of a training state must be
+    "step":lambda value: type(value) is int and 0<value<10**12,
+    "text":lambda value: isinstance(value, dict) and type(value.get("tokens")) is int,
+    "made_with":lambda value: isinstance(value, dict) and {*map(type, value.values())}<={int,str},
+}
+
 def check_state(
     run:Run, # the run that wants to go on
     tensors:dict[str,Tensor], # what was saved
@@ -141,29 +165,39 @@ def check_state(
     folder:Path, # where, for the message
 ):
     "CheckpointError for a missing piece, ValueError for another text, a warning for other surroundings."
-    missing = [name for name in ("step", "text", "made_with") if name not in state]
-    if missing: raise CheckpointError(f"{folder} lacks {missing[0]}: without it the run can't go on exactly; resume from another checkpoint")
+    for name,fits in FITS.items():
+        if name not in state: raise CheckpointError(f"{folder} lacks {name}: {EXACTLY}")
+        if not fits(state[name]): raise CheckpointError(f"{folder} has a strange {name}: {EXACTLY}")
     now,then = run.surroundings(),state["made_with"]
     check_tensors(run, tensors, then.get("device", "cpu"), folder)
-    if run.text!=state["text"]: raise ValueError(f"the text is not the one that {folder} was trained on: it has {len(run.ids):,} ids, the other {state['text']['tokens']:,}; resume with the same text")
-    changed = [f"{name} was {then[name]} and is {now[name]}" for name in now if then.get(name, now[name])!=now[name]]
-    if changed: warnings.warn(f"{'; '.join(changed)}: the run goes on, but it may differ in the last bits, and soon visibly, from one that was never interrupted", stacklevel=2)
+    if run.text!=state["text"]: raise ValueError(
+        f"the text is not the one that {folder} was trained on: it has {len(run.ids):,} ids, "
+        f"the other {state['text']['tokens']:,}; resume with the same text")
+    changed = [printable(f"{name} was {then[name]} and is {now[name]}")
+               for name in now if then.get(name, now[name])!=now[name]]
+    if changed: warnings.warn(f"{'; '.join(changed)}: the run goes on, but it may differ in the last bits, "
+                              "and soon visibly, from one that was never interrupted", stacklevel=2)
 
 # %% ../../nbs/toolbox/run.ipynb #0a3ed0e0
 @patch
 def restore(self:Run,
     folder:Path, # a checkpoint that `save` wrote; the weights are loaded already
+    trainer:tuple[dict,dict]|None=None, # its training state, if that is loaded too
 ):
     "Take up step, optimizer, random states and history from a checkpoint."
-    tensors,state = load_trainer(folder)
+    tensors,state = trainer or load_trainer(folder)
     check_state(self, tensors, state, folder)
     for name,p in self.model.named_parameters():
         self.optimizer.state[p] = {kind:tensors[f"{kind}.{name}"].to(p.device) for kind in ("step", "exp_avg", "exp_avg_sq")}
-    self.set_random_states(tensors)
+    try: self.set_random_states(tensors)
+    except RuntimeError: raise CheckpointError(f"{folder} has a strange random state: {EXACTLY}") from None
     self.step = state["step"]
     try: self.history = [row for row in read_history(folder.parent) if row["step"]<=self.step]
     except ValueError: self.history = [] # only the checkpoint was kept
-    if self.out: write_file(self.out/"history.jsonl", "".join(json.dumps(row)+"\n" for row in self.history))
+    if not self.out: return
+    write_file(self.out/"history.jsonl", "".join(json.dumps(row)+"\n" for row in self.history))
+    for later in steps(folder.parent): # they belong to another future
+        if int(later.name[5:])>self.step: set_aside(later)
 
 # %% ../../nbs/toolbox/run.ipynb #3d836c17
 @patch
@@ -178,7 +212,7 @@ def fit(self:Run,
         while not self.must_stop(stopper):
             if self.is_due():
                 if not any("val_loss" in row and row["step"]==self.step for row in self.history): self.evaluate()
-                if self.out and self.step: self.save()
+            if self.out and self.step and (self.is_due() or self.is_late()): self.save()
             report()
             if callback: callback(self)
             if self.step>=self.config.max_iters: return self
@@ -186,6 +220,12 @@ def fit(self:Run,
         return self.leave(stopper.signal)
 
 # %% ../../nbs/toolbox/run.ipynb #91562753
+@patch
+def is_late(self:Run)->bool: # a minute after the last checkpoint, or twenty times what that took
+    "Whether so much work is unsaved that a checkpoint can't wait for the next evaluation."
+    return time.monotonic()-self.saved_at>max(60, 20*self.saving_took)
+
+# %% ../../nbs/toolbox/run.ipynb #ce4ca9a7
 @patch
 def must_stop(self:Run,
     stopper:Stopper, # has noted a signal, or not
@@ -202,7 +242,7 @@ def leave(self:Run,
     kept = "nothing was saved"
     if self.out and self.step:
         self.save()
-        kept = f'saved in {self.out}; to go on: train(text, resume="{self.out}")'
+        kept = f"saved in {self.out}, where it can be resumed"
     message = f"stopped by {signal.Signals(number).name} after step {self.step}; {kept}"
     print(message, file=sys.stdout if is_interactive() else sys.stderr)
     if not is_interactive(): raise Stopped(number, message)
@@ -217,7 +257,7 @@ def explained(
     c = run.config
     try: yield
     except NotFinite as e:
-        kept = f"the checkpoints in {run.out} are good" if run.out and run.step>=c.eval_interval else "nothing was saved yet"
+        kept = f"the checkpoints in {run.out} are good" if run.out and steps(run.out) else "nothing was saved yet"
         advice = remedies(learning_rate_at(run.step, c), c.grad_clip, c.dtype)
         raise NotFinite(f"after step {run.step} the {e}: the step was not taken, {kept}; try {advice}") from None
     except Exception as e:
@@ -258,8 +298,21 @@ def make_configs(
         if name in known: continue
         near = difflib.get_close_matches(name, known, 1) or ["max_iters"]
         raise ValueError(f"{name} is no option; {FIXED.get(name, f'did you mean {near[0]}?')}")
-    return (replace(model, **{k:v for k,v in options.items() if k in sizes}),
-            replace(train, **{k:v for k,v in options.items() if k in settings}))
+    model = replace(model, **{k:v for k,v in options.items() if k in sizes})
+    train = replace(train, **{k:v for k,v in options.items() if k in settings})
+    check_step(model, train)
+    return model,train
+
+# %% ../../nbs/toolbox/run.ipynb #47cab0ca
+def check_step(
+    sizes:GPTConfig, # has block_size
+    settings:TrainConfig, # has the batch
+):
+    "ValueError if a step reads more than anybody's memory holds."
+    parts = (settings.batch_size, settings.gradient_accumulation_steps, sizes.block_size)
+    if math.prod(parts)>2**30: raise ValueError(
+        "batch_size {:,} times gradient_accumulation_steps {:,} times block_size {:,}".format(*parts)
+        + f" is {math.prod(parts):,} tokens in a step; at most {2**30:,} are allowed: take a smaller batch")
 
 # %% ../../nbs/toolbox/run.ipynb #66420104
 def pick_device(
@@ -295,13 +348,15 @@ def train(
 
 # %% ../../nbs/toolbox/run.ipynb #c63d1e97
 def claim_folder(
-    out:Path, # a folder that doesn't exist yet, or is empty
+    out:Path, # a folder that doesn't exist yet, is empty, or holds a run that never got to save
 ):
     "Make the folder of a new run; ValueError if it holds something."
-    remove_leftovers(out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ValueError(f"{out} already holds something; choose another folder, or resume the run in it")
+    if not is_free(out): raise ValueError(
+        f"{out} already holds something; choose another folder, or resume the run in it")
     out.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(out)
+    (out/"history.jsonl").unlink(missing_ok=True)
+
 
 # %% ../../nbs/toolbox/run.ipynb #bdd65d16
 @contextlib.contextmanager
@@ -379,10 +434,38 @@ def saved_settings(
     folder:Path, # a checkpoint that `save` wrote
 )->TrainConfig: # the settings of its run
     "The training settings in a checkpoint, checked like any others."
-    try: return TrainConfig(**load_trainer(folder)[1]["settings"])
-    except CheckpointError: raise
+    return settings_in(load_trainer(folder)[1], folder)
+
+# %% ../../nbs/toolbox/run.ipynb #f913eadd
+def settings_in(
+    state:dict, # the JSON values of a training state
+    folder:Path, # where they were, for the message
+)->TrainConfig:
+    "The settings in a training state."
+    try: return TrainConfig(**state["settings"])
     except (KeyError, TypeError, ValueError) as e: raise CheckpointError(
         f"{folder} holds no usable training settings ({e}): resume from another checkpoint") from None
+
+# %% ../../nbs/toolbox/run.ipynb #1decc0a0
+def load_whole(
+    folder:Path, # a checkpoint of a run
+    device:torch.device, # where the model goes
+)->tuple[Path,tuple,tuple]: # the folder, model and tokenizer, tensors and values of the training state
+    "Verify a checkpoint once, then load all of it."
+    config = verify_checkpoint(folder)
+    return folder,load_verified(folder, config, device),read_trainer(folder)
+
+# %% ../../nbs/toolbox/run.ipynb #559294f1
+def newest(
+    source:Path, # a run folder or a checkpoint folder
+    device:torch.device, # where the model goes
+)->tuple[Path,tuple,tuple]: # what `load_whole` returns
+    "Load a checkpoint, or the newest of a run that can be trusted; damaged ones are skipped with a warning."
+    if (source/"config.json").exists(): return load_whole(source, device)
+    for folder in reversed(steps(source)):
+        try: return load_whole(folder, device)
+        except CheckpointError as e: warnings.warn(f"skipped: {e}", stacklevel=2)
+    raise ValueError(f"{source} holds no checkpoint to resume from: name the folder of a run, or start a new one")
 
 # %% ../../nbs/toolbox/run.ipynb #039e9285
 def resume_run(
@@ -394,14 +477,12 @@ def resume_run(
     kind:type=Run, # the class of the run
 )->Run:
     "A run as it was when the checkpoint was written."
-    folder = source if (source/"config.json").exists() else latest_checkpoint(source)
-    if folder is None: raise ValueError(f"{source} holds no checkpoint to resume from: name the folder of a run, or start a new one")
+    folder,(model,tokenizer),trainer = newest(source, device)
     remove_leftovers(folder.parent)
-    model,tokenizer = load_checkpoint(folder, device)
-    sizes,settings = make_configs(options, model.config, saved_settings(folder))
+    sizes,settings = make_configs(options, model.config, settings_in(trainer[1], folder))
     check_sizes(model.config, sizes)
     resized = type(model)(sizes).to(device)
     resized.load_state_dict(model.state_dict())
     run = kind(resized, tokenizer, load_again(text, tokenizer, folder.parent), settings, folder.parent, loggers)
-    run.restore(folder)
+    run.restore(folder, trainer)
     return run
