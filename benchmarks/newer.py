@@ -50,8 +50,6 @@ PARTS = { # what makes the model, and what trains it
     "RoPE, 2 groups of 4": (partial(course, False, attention=partial(GroupedAttention, n_kv_head=2)), Trainer),
     "Muon": (course, MuonTrainer),
     "newer: all of a Llama": (newer, Trainer),
-    "newer, 2 groups, QK-norm": (partial(newer, n_kv_head=2, qk_norm=True), Trainer),
-    "newer, Muon": (newer, MuonTrainer),
 }
 
 
