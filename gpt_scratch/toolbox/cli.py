@@ -16,7 +16,7 @@ from .. import __version__
 __all__ = ['COMMANDS', 'PRESET_TABLE', 'NICKNAMES', 'PRESETS', 'SETTINGS', 'MODEL_OPTIONS', 'TRAINING_OPTIONS', 'THREADS',
            'MODEL', 'LOADING', 'KEPT', 'RUN', 'command', 'UsageError', 'nearest_name', 'main', 'fields_of',
            'defaults_of', 'constants', 'with_values', 'train', 'generate', 'evaluate', 'finetune', 'info', 'import_',
-           'export', 'play', 'check']
+           'export', 'play', 'learn', 'check']
 
 # %% ../../nbs/toolbox/cli.ipynb #4a865eba
 COMMANDS = {} # name: (function, table of options)
@@ -723,6 +723,20 @@ def play(
         print(f"{args.RUN} is at {address} until you press Ctrl-C", flush=True)
         if not args.no_browser: webbrowser.open(address)
         server.serve_forever()
+
+# %% ../../nbs/toolbox/cli.ipynb #b85119a2
+@command(out=(str, "the folder for the notebooks; it may exist", "learn"))
+def learn(
+    args:Namespace, # the options
+):
+    "Write the course's notebooks for a learner, and none over your work."
+    from importlib.util import find_spec
+    from gpt_scratch.toolbox.learn import write_copies
+    written,kept = write_copies(args.out)
+    if written: print(f"{len(written)} notebooks in {args.out}: {', '.join(written)}")
+    if kept: print(f"left as they are: {', '.join(kept)}; for a fresh copy move one away and say gpt_scratch learn again")
+    missing = "" if find_spec("jupyterlab") else "pip install 'gpt_scratch[learn]' && "
+    print(f"begin with tensors.ipynb, or with 00_tokenizer.ipynb if you know PyTorch:\n  {missing}jupyter lab {shlex.quote(args.out)}")
 
 # %% ../../nbs/toolbox/cli.ipynb #f8125231
 @command(
