@@ -21,7 +21,7 @@ from ..train import Trainer,learning_rate_at
 # %% auto #0
 __all__ = ['NAMES', 'RMSNorm', 'SwiGLU', 'SquaredReLU', 'rotate', 'RotaryAttention', 'GroupedAttention', 'orthogonalize', 'Muon',
            'MuonTrainer', 'TokenEmbedding', 'NewerConfig', 'check_newer', 'Newer', 'hf_name', 'to_halves',
-           'to_neighbors', 'to_hf_weights', 'to_config', 'from_hf', 'to_hf']
+           'to_neighbors', 'to_config', 'from_hf', 'to_hf']
 
 # %% ../../nbs/beyond/newer.ipynb #46ba54f1
 class RMSNorm(nn.Module):
@@ -354,14 +354,13 @@ def to_neighbors(
     "And back."
     return rows.unflatten(0, (-1, 2, D//2)).transpose(1, 2).flatten(0, 2)
 
-# %% ../../nbs/beyond/newer.ipynb #e50e83ee
-def to_hf_weights(
-    model:Newer, # a model of this page
-)->tuple[dict,dict[str,Tensor]]: # settings and tensors of a Llama or Qwen3 that computes the same
+# %% ../../nbs/beyond/newer.ipynb #b0c4129b
+@patch
+def hf_weights(self:Newer)->tuple[dict,dict[str,Tensor]]: # settings and tensors of a Llama or Qwen3 that computes the same
     "Write a newer model in Hugging Face's layout."
-    c,D = model.config,model.config.n_embd//model.config.n_head
+    c,D = self.config,self.config.n_embd//self.config.n_head
     G,tensors = c.n_kv_head or c.n_head,{}
-    for name,t in model.state_dict().items():
+    for name,t in self.state_dict().items():
         t,name = t.detach().cpu().float(),hf_name(name)
         if name.endswith(("q_norm.weight", "k_norm.weight")): t = to_halves(t, D)
         if not name.endswith("qkv.weight"): tensors[name] = t.contiguous(); continue
@@ -370,7 +369,7 @@ def to_hf_weights(
             tensors[name.replace("qkv", f"{part}_proj")] = rows.contiguous()
     kind = "qwen3" if c.qk_norm else "llama"
     settings = dict(model_type=kind, vocab_size=c.vocab_size, max_position_embeddings=c.block_size,
-        hidden_size=c.n_embd, intermediate_size=model.blocks[0].feed_forward.up.out_features,
+        hidden_size=c.n_embd, intermediate_size=self.blocks[0].feed_forward.up.out_features,
         num_hidden_layers=c.n_layer, num_attention_heads=c.n_head, num_key_value_heads=G,
         head_dim=D, rms_norm_eps=c.eps, rope_theta=c.base, hidden_act="silu",
         attention_bias=False, tie_word_embeddings=c.tied)
@@ -421,7 +420,7 @@ def from_hf(
     model.load_state_dict(state, assign=True)
     return model.eval()
 
-# %% ../../nbs/beyond/newer.ipynb #6f0f764c
+# %% ../../nbs/beyond/newer.ipynb #a8de4c55
 def to_hf(
     model:Newer, # a model of this page; left in the mode it was in
 )->object: # a `LlamaForCausalLM` or `Qwen3ForCausalLM` in eval mode
@@ -429,7 +428,7 @@ def to_hf(
     try: import transformers
     except ImportError:
         raise ImportError("to_hf needs the transformers library: pip install 'gpt_scratch[hf]'") from None
-    settings,tensors = to_hf_weights(model)
+    settings,tensors = model.hf_weights()
     name = dict(llama="Llama", qwen3="Qwen3")[settings["model_type"]]
     config = getattr(transformers, f"{name}Config")(**settings, bos_token_id=None, eos_token_id=None)
     theirs = getattr(transformers, f"{name}ForCausalLM")(config).eval()
