@@ -45,14 +45,15 @@ class ObeyingConfig(GPTConfig):
 class Obeying(GPTLanguageModel):
     "The course's GPT with a config that knows its prompt format."
 
-# %% ../../nbs/beyond/obeying.ipynb #c7be6383
+# %% ../../nbs/beyond/obeying.ipynb #4f4ffb6c
 def obeying(
     model:GPTLanguageModel, # the course's, as it continues text; left as it is
     **format, # prompt and stop, see `ObeyingConfig`
 )->Obeying: # a copy, ready to learn the format
     "The same weights with a prompt format."
     if type(model) is not GPTLanguageModel:
-        raise ValueError(f"a {type(model).__name__} can't learn a prompt format here: start from the course's model")
+        raise ValueError(f"a {type(model).__name__} can't learn a prompt format here: "
+            "start from the course's model")
     copied = Obeying(ObeyingConfig(**asdict(model.config), **format))
     copied.load_state_dict(model.state_dict())
     return copied.to(model.lm_head.weight.device)
@@ -67,21 +68,22 @@ def continuing(
     plain.load_state_dict(model.state_dict())
     return plain.to(model.lm_head.weight.device).eval()
 
-# %% ../../nbs/beyond/obeying.ipynb #26834a76
+# %% ../../nbs/beyond/obeying.ipynb #e9e296ce
 @patch
-def hf_weights(self:Obeying)->tuple[dict,dict[str,Tensor]]: # settings and tensors of a GPT-2
+def hf_weights(self:Obeying,
+)->tuple[dict,dict[str,Tensor]]: # settings and tensors of a GPT-2
     "The same weights in Hugging Face's layout; the prompt format stays behind."
     return hf_weights(continuing(self))
 
 # %% ../../nbs/beyond/obeying.ipynb #189f1fa0
 IGNORED = -100 # a target that counts in no loss: PyTorch's default
 
-# %% ../../nbs/beyond/obeying.ipynb #7b124728
+# %% ../../nbs/beyond/obeying.ipynb #ba2dc687
 def masked_turns(
     turns:list[tuple[str,str]], # requests and replies, in their order
     tokenizer, # of the model
     config:ObeyingConfig, # has the prompt format
-)->tuple[Tensor,Tensor]: # inputs and targets, `(N,)` each; targets in a request are `IGNORED`
+)->tuple[Tensor,Tensor]: # inputs and targets, `(N,)`; those in a request are `IGNORED`
     "A conversation as ids, with a loss on its replies only."
     ids,own = [],[]
     for request,reply in turns:
@@ -92,7 +94,7 @@ def masked_turns(
     x,y,own = torch.tensor(ids[:-1]),torch.tensor(ids[1:]),torch.tensor(own[1:])
     return x,y.masked_fill(~own, IGNORED)
 
-# %% ../../nbs/beyond/obeying.ipynb #c3cc1e3d
+# %% ../../nbs/beyond/obeying.ipynb #98f542fb
 class Tutor(Trainer):
     "Supervised fine-tuning on requests and replies."
     def __init__(self,
@@ -110,26 +112,28 @@ class Tutor(Trainer):
         rng = np.random.default_rng([c.seed, self.step])
         def row():
             picked = [self.turns[i] for i in rng.integers(len(self.turns), size=T)]
-            return [t[:T] for t in masked_turns(picked, self.tokenizer, self.model.config)]
+            x,y = masked_turns(picked, self.tokenizer, self.model.config)
+            return x[:T],y[:T]
         x,y = (torch.stack(part) for part in zip(*(row() for _ in range(c.batch_size))))
         device = next(self.model.parameters()).device
         return [(x.to(device), y.to(device))]
 
-# %% ../../nbs/beyond/obeying.ipynb #9010aa65
+# %% ../../nbs/beyond/obeying.ipynb #a5d54521
 def ask(
     model:Obeying, # in eval mode
     requests:list[str], # one for each row; their prompts must have the same length
     tokenizer, # of the model, one id for each character
     length:int=45, # how many characters a reply may have, its end included
     seed:int=0, # the same seed gives the same replies
-)->tuple[Tensor,Tensor,list[str]]: # ids `(N,P+length)`, which of the last belong to a reply `(N,length)`, replies
+)->tuple[Tensor,Tensor,list[str]]: # ids `(N,P+length)`, what is reply `(N,length)`, texts
     "Let a model reply. A reply keeps its end if it came in time."
     c,device = model.config,model.lm_head.weight.device
     asked = [tokenizer.encode(c.prompt.replace("{}", request)) for request in requests]
     ids = model.generate(torch.tensor(asked, device=device), length, seed=seed)
     texts = [tokenizer.decode(row) for row in ids[:,len(asked[0]):].tolist()]
-    ends = [text.find(c.stop)+len(c.stop) if c.stop in text else length for text in texts]
-    own = torch.arange(length, device=device) < torch.tensor(ends, device=device)[:,None]
+    def end_of(text): return text.find(c.stop)+len(c.stop) if c.stop in text else length
+    ends = [end_of(text) for text in texts]
+    own = torch.arange(length, device=device)<torch.tensor(ends, device=device)[:,None]
     return ids,own,[text[:end] for text,end in zip(texts, ends)]
 
 # %% ../../nbs/beyond/obeying.ipynb #2ec52041
@@ -181,9 +185,9 @@ def add_lora(
             if type(layer) is nn.Linear: setattr(part, name, LoRA(layer, rank, scale))
     return model
 
-# %% ../../nbs/beyond/obeying.ipynb #ce0c5efd
+# %% ../../nbs/beyond/obeying.ipynb #1ee3603c
 def merge_lora(
-    model:GPTLanguageModel, # changed in place: plain layers again, and all of it can learn
+    model:GPTLanguageModel, # changed in place: plain layers again, and all can learn
 )->GPTLanguageModel: # the same
     "Add every product to its matrix."
     for part in [*model.modules()]:
@@ -191,21 +195,23 @@ def merge_lora(
             if isinstance(layer, LoRA): setattr(part, name, layer.merged())
     return model.requires_grad_()
 
-# %% ../../nbs/beyond/obeying.ipynb #1e38705e
+# %% ../../nbs/beyond/obeying.ipynb #eddf5074
 def save_adapter(
     folder:str|Path, # the folder to make; it must not exist
     model:GPTLanguageModel, # with `LoRA` layers
     base:str|Path="shakespeare-char", # the checkpoint that it started from
 )->Path: # the new folder
-    "Write the thin matrices, the prompt format, and the checksum of what they belong to."
+    "Write the thin matrices, the prompt format, and the checksum of their base."
     folder,layers = Path(folder),[m for m in model.modules() if isinstance(m, LoRA)]
-    if os.path.lexists(folder): raise CheckpointError(f"{folder} exists and is never overwritten: choose another name")
-    if not layers: raise CheckpointError("this model has no LoRA layers: add_lora gives it some, before training")
-    thin = {name:p.detach().cpu().contiguous() for name,p in model.named_parameters() if p.requires_grad}
-    data = safetensors.torch.save(thin)
+    if os.path.lexists(folder):
+        raise CheckpointError(f"{folder} exists and is never overwritten: choose another name")
+    if not layers:
+        raise CheckpointError("this model has no LoRA layers: add_lora gives it some")
+    data = safetensors.torch.save({name:p.detach().cpu().contiguous()
+        for name,p in model.named_parameters() if p.requires_grad})
+    format = {k:v for k,v in asdict(model.config).items() if k in ("prompt", "stop")}
     about = dict(base=weights_of(base), rank=len(layers[0].a), scale=layers[0].scale,
-        format={k:v for k,v in asdict(model.config).items() if k in ("prompt", "stop")},
-        adapter=checksum(io.BytesIO(data)))
+        format=format, adapter=checksum(io.BytesIO(data)))
     with whole(folder, len(data), CheckpointError) as temporary:
         temporary.mkdir()
         write_synced(temporary/"adapter.safetensors", data)
@@ -213,14 +219,15 @@ def save_adapter(
         sync_folder(temporary)
     return folder
 
-# %% ../../nbs/beyond/obeying.ipynb #90ecc7b6
+# %% ../../nbs/beyond/obeying.ipynb #e1deddc1
 def weights_of(
     checkpoint:str|Path, # a name or a folder
 )->dict: # size and sha256 of its weights
     "What identifies a model's weights."
-    return unseal(find_checkpoint(checkpoint)/"manifest.json")["files"]["model.safetensors"]
+    manifest = unseal(find_checkpoint(checkpoint)/"manifest.json")
+    return manifest["files"]["model.safetensors"]
 
-# %% ../../nbs/beyond/obeying.ipynb #052d4692
+# %% ../../nbs/beyond/obeying.ipynb #7cfd5577
 def load_adapter(
     folder:str|Path, # what `save_adapter` wrote
     base:str|Path="shakespeare-char", # the checkpoint that it belongs to
@@ -229,10 +236,12 @@ def load_adapter(
     folder = Path(folder)
     about,path = unseal(folder/"adapter.json"),folder/"adapter.safetensors"
     if about["base"]!=weights_of(base):
-        raise CheckpointError(f"{folder} is an adapter for weights with sha256 {about['base']['sha256'][:12]}…, "
-            f"{base} has {weights_of(base)['sha256'][:12]}…: name the base that it was trained on")
+        raise CheckpointError(f"{folder} is an adapter for weights with sha256 "
+            f"{about['base']['sha256'][:12]}…, {base} has "
+            f"{weights_of(base)['sha256'][:12]}…: name the base that it was trained on")
     with reading(path): data = path.read_bytes()
-    if checksum(io.BytesIO(data))!=about["adapter"]: raise CheckpointError(f"{path} is damaged: restore it from a copy")
+    if checksum(io.BytesIO(data))!=about["adapter"]:
+        raise CheckpointError(f"{path} is damaged: restore it from a copy")
     model,tokenizer = load_checkpoint(base)
     if about["format"]: model = obeying(model, **about["format"])
     add_lora(model, about["rank"], about["scale"])
@@ -256,12 +265,12 @@ def divergence(
     d = reference-logs
     return d.exp()-d-1
 
-# %% ../../nbs/beyond/obeying.ipynb #deefcdb5
+# %% ../../nbs/beyond/obeying.ipynb #15ca9e69
 def policy_loss(
     logs:Tensor, # log-probabilities of the replies' characters, `(N,T)`
     advantage:Tensor, # of each reply, `(N,)`
     own:Tensor, # which characters belong to a reply, `(N,T)`
-    reference:Tensor|None=None, # log-probabilities by the model that it shall stay near, `(N,T)`
+    reference:Tensor|None=None, # the same by the model that it shall stay near, `(N,T)`
     beta:float=0.0, # the price of moving away from it
 )->Tensor: # a number to make small
     "Replies better than their group become more likely, others less."
@@ -269,7 +278,7 @@ def policy_loss(
     if beta: loss = loss + beta*divergence(logs, reference)
     return (loss*own).sum()/own.sum()
 
-# %% ../../nbs/beyond/obeying.ipynb #642c6ceb
+# %% ../../nbs/beyond/obeying.ipynb #31968df9
 def reinforce(
     model:Obeying, # trained in place
     requests:list[str], # asked in every round; their prompts have the same length
@@ -283,14 +292,16 @@ def reinforce(
 )->list[float]: # the mean reward of each round
     "Group relative policy optimization, one step a round."
     model.eval()
-    optimizer,asked,history = configure_optimizer(model, config),[r for r in requests for _ in range(group)],[]
+    optimizer,history = configure_optimizer(model, config),[]
+    asked = [request for request in requests for _ in range(group)]
     for step in range(config.max_iters):
-        ids,own,replies = ask(model, asked, tokenizer, length, config.seed*10**6+step*len(asked))
-        rewards = torch.tensor([float(reward(*pair)) for pair in zip(asked, replies)], device=ids.device)
+        seed = config.seed*10**6+step*len(asked) # each row draws with a seed of its own
+        ids,own,replies = ask(model, asked, tokenizer, length, seed)
+        rewards = ids.new_tensor(list(map(reward, asked, replies)), dtype=torch.float32)
         history.append(rewards.mean().item())
         with torch.no_grad(): near = log_probs(reference, ids, length) if beta else None
-        loss = policy_loss(log_probs(model, ids, length),
-                           advantages(rewards.view(-1, group)).flatten(), own, near, beta)
+        better = advantages(rewards.view(-1, group)).flatten()
+        loss = policy_loss(log_probs(model, ids, length), better, own, near, beta)
         for g in optimizer.param_groups: g["lr"] = learning_rate_at(step, config)
         optimizer.zero_grad()
         loss.backward()
