@@ -1,6 +1,5 @@
 "Wrong calls from Python: each is refused in one line that names the thing and the remedy, and no file is touched. The command's wrong lines are in test_cli."
 import shutil
-from pathlib import Path
 
 import pytest, torch
 
@@ -64,10 +63,17 @@ CALLS = [ # what is called with the folder above, and part of the message
     (lambda p: train(TEXT, resume=p/"hurt"/"step-000004"), "trainer.safetensors is damaged"),
     (lambda p: train(TEXT, resume=p/"run", n_embd=16), "n_embd is 8 in the checkpoint, 16 was asked for; batch_size, max_iters, learning_rate and dropout may change"),
     (lambda p: train(TEXT, resume=p/"run", max_iters=0), "max_iters is 0; it must be"),
+    (lambda p: train(TEXT, resume=p/"run", val_fraction=.2), "val_fraction is 0.1 in the checkpoint, 0.2 was asked for; start a new run"),
+    (lambda p: train(TEXT, resume=p/"run", seed=1), "seed is 1337 in the checkpoint, 1 was asked for; start a new run"),
+    (lambda p: train("", resume=p/"run"), "the text is empty"),
+    (lambda p: train(TEXT, p/"new", **{**SMALL, "n_embd": 65536, "n_head": 1}), "out of memory: a step needs about"),
+    (lambda p: train(TEXT, p/"new", **SMALL, batch_size=999_999_999_989), "batch_size is 999999999989; it must be a whole number from 1 to 65,536"),
+    (lambda p: train(TEXT, p/"new", **SMALL, gradient_accumulation_steps=10**9), "gradient_accumulation_steps is 1000000000; it must be"),
+    (lambda p: train(TEXT, p/"new", **{**SMALL, "batch_size": 65536}, gradient_accumulation_steps=65536), "tokens in a step; at most"),
     (lambda p: train(TEXT[1:], resume=p/"run"), "the text is not the one that"),
     (lambda p: train("ÄÖÜ"*100, resume=p/"run"), "the text is not the one that"),
     (lambda p: finetune(TEXT, p/"hollow"), "hollow holds no valid checkpoint"),
-    (lambda p: finetune("½"*99, p/"run"), "the model doesn't know 1 of the characters in this text: '½' ×99; replace them, or leave them out with errors=\"skip\""),
+    (lambda p: finetune("½"*99, p/"run"), "the model doesn't know 1 of the characters in this text: '½' ×99"),
     (lambda p: finetune("½"*99, p/"run", errors="skip"), "the text has 0 tokens"),
     (lambda p: finetune(TEXT, p/"run", errors="ignore"), 'errors is \'ignore\'; allowed are "strict" and "skip"'),
     (lambda p: finetune(TEXT, p/"run", p/"run"), "run already holds something"),

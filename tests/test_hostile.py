@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest, safetensors.torch, torch
 
-from gpt_scratch.toolbox.checkpoint import CONFIG, MODEL, STATE, TENSORS, TOKENIZER, CheckpointError, load_checkpoint, verify_checkpoint
+from gpt_scratch.toolbox.checkpoint import CONFIG, MODEL, STATE, TENSORS, TOKENIZER, CheckpointError, load_checkpoint
 from gpt_scratch.toolbox.cli import main
 from gpt_scratch.toolbox.log import plot_run, read_history
 from gpt_scratch.toolbox.run import pick_device, resume_run, train

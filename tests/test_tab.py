@@ -1,5 +1,6 @@
 "A GPT that learns in the browser: what nbs/live/train.js computes in Chromium, beside what torch computes from the same weights and batches."
-import json, os, re, shutil, subprocess, sys, zipfile
+import base64, io, json, os, re, shutil, subprocess, sys, time, zipfile
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import numpy as np, pytest, torch
@@ -7,7 +8,8 @@ import numpy as np, pytest, torch
 from gpt_scratch.beyond.speedrun import Speedrun, SpeedrunConfig, ngram_rows
 from gpt_scratch.model import GPTConfig, GPTLanguageModel
 from gpt_scratch.tokenizer import CharTokenizer
-from gpt_scratch.toolbox.checkpoint import save_checkpoint
+from gpt_scratch.toolbox.checkpoint import load_checkpoint, save_checkpoint
+from gpt_scratch.toolbox.cli import main
 from gpt_scratch.toolbox.corpus import tinyshakespeare
 from gpt_scratch.toolbox.html import live_file
 from gpt_scratch.toolbox.run import CAREFUL
@@ -17,7 +19,6 @@ from browser import FETCH_AND_PACK, axe, serve, unpack
 SHAPES = {"speedrun": (SpeedrunConfig(), Speedrun), "plain": (GPTConfig(vocab_size=60, block_size=33, n_embd=48, n_head=4, n_layer=3, dropout=0.), GPTLanguageModel)}
 ROOT = Path(__file__).parents[1]
 LIVE = ROOT/"nbs/live"
-COMMAND = [sys.executable, "-c", "import sys; from gpt_scratch.toolbox.cli import main; sys.exit(main())"]
 STEPS = dict(max_iters=10, batch_size=6, learning_rate=.016, warmup_iters=3)
 
 
@@ -136,7 +137,6 @@ def test_evaluation(page, shape, N):
 
 # ---- the page -------------------------------------------------------------------------------------------------------
 
-SCRIPTS = ("read", "gpt", "work", "train", "study")
 GERMAN = "Die Grüße der Bäume fließen übers Öl. »Ja«, sagt er, »äußerst schön!«\n"
 
 
@@ -206,7 +206,7 @@ def test_race(visit):
 
 
 def test_own_text(visit, tmp_path):
-    "Paste, pause, talk meanwhile, resume, look inside, finish; then the checkpoint does what every checkpoint does."
+    "Paste, pause, talk meanwhile, resume, look inside, finish, take it home as a page of its own; then go on with it from the zip."
     tab = visit()
     tab.get_by_label("Paste a text").fill(GERMAN*60)
     tab.get_by_role("combobox", name="For").select_option("1 minute")
@@ -226,16 +226,9 @@ def test_own_text(visit, tmp_path):
     tab.get_by_role("button", name="Resume").click()
     tab.wait_for_function("n => parseInt(document.querySelector('.tab-progress').textContent.replace(',', '')) >= n", arg=int(steps.split()[0].replace(",", "")) + 5)
     tab.get_by_role("button", name="Finish now").click()
-    loss = float(status(tab, "nats per character on the whole part")[:6])
+    status(tab, "nats per character on the whole part")
     with tab.expect_download() as given: tab.get_by_role("button", name="Download the checkpoint").click()
     given.value.save_as(tmp_path/"my-gpt.zip")
-    with zipfile.ZipFile(tmp_path/"my-gpt.zip") as packed:
-        assert packed.testzip() is None
-        packed.extractall(tmp_path)
-    (tmp_path/"rest.txt").write_text((GERMAN*60)[int(len(GERMAN*60)*.9):], encoding="utf-8")
-    assert "Grüße" in gpt_scratch("generate", "--checkpoint", tmp_path/"my-gpt", "--prompt", "Die ", "--max_new_tokens", "80", "--temperature", "0")
-    told = gpt_scratch("evaluate", "--checkpoint", tmp_path/"my-gpt", "--input", tmp_path/"rest.txt")
-    assert any(abs(float(number) - loss) < 1e-3 for number in re.findall(r"\d+\.\d+", told)), (told, loss)
     tab.locator("input[type=file]").set_input_files(tmp_path/"my-gpt.zip")
     tab.get_by_text("It goes on with my-gpt.zip").wait_for()
     shorten(tab, seconds=.3)
@@ -251,10 +244,111 @@ def test_own_text(visit, tmp_path):
     assert "my-gpt: 8" in alone.locator(".live-status").inner_text()
 
 
-def gpt_scratch(*command):
-    done = subprocess.run([*COMMAND, *map(str, command)], capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+def gpt_scratch(*words):
+    "Exit code, output and complaints of a command."
+    with redirect_stdout(io.StringIO()) as said, redirect_stderr(io.StringIO()) as complained: code = main(list(map(str, words)))
+    return code, said.getvalue(), complained.getvalue()
+
+
+@pytest.mark.parametrize("shape", ["tables", "plain"])
+def test_taken_home(visit, chromium, tmp_path, shape):
+    "The downloaded checkpoint does what every checkpoint does, with the page's loss; only a run can't be resumed from it."
+    tab, home, rest, german = visit(), tmp_path/"my-gpt", tmp_path/"rest.txt", GERMAN*60
+    tab.get_by_label("Paste a text").fill(german)
+    tab.get_by_role("combobox", name="Model").select_option(shape)
+    shorten(tab, seconds=1)
+    tab.get_by_role("combobox", name="For").select_option("10 seconds")
+    tab.get_by_role("button", name="Learn it").click()
+    loss = float(status(tab, "nats per character on the whole part")[:6])
+    with tab.expect_download() as given: tab.get_by_role("button", name="Download the checkpoint").click()
+    given.value.save_as(tmp_path/"my-gpt.zip")
+    with zipfile.ZipFile(tmp_path/"my-gpt.zip") as packed:
+        assert packed.testzip() is None
+        packed.extractall(tmp_path)
+    rest.write_text(german[int(len(german)*.9):], encoding="utf-8")
+    (tmp_path/"all.txt").write_text(german, encoding="utf-8")
+    model, symbols = load_checkpoint(home)
+    assert abs(estimate_loss(model, torch.tensor(symbols.encode(rest.read_text(encoding="utf-8")))) - loss) < 1e-3
+    code, said, _ = gpt_scratch("evaluate", "--checkpoint", home, "--input", rest)
+    assert code == 0 and any(abs(float(number) - loss) < 1e-3 for number in re.findall(r"\d+\.\d+", said)), (said, loss)
+    code, said, _ = gpt_scratch("generate", "--checkpoint", home, "--prompt", "Die ", "--max_new_tokens", 40)
+    assert code == 0 and said.startswith("Die ") and len(said) > 44
+    code, _, complaint = gpt_scratch("train", "--resume", home, "--input", tmp_path/"all.txt")
+    assert code == 1 and "without its training state" in complaint and len(complaint.splitlines()) == 1
+    code, _, complaint = gpt_scratch("finetune", "--checkpoint", home, "--input", tmp_path/"all.txt", "--out", tmp_path/"finer", "--max_iters", 2)
+    assert code == 0, complaint
+    assert load_checkpoint(tmp_path/"finer")[0].config.vocab_size == model.config.vocab_size
+    code, _, complaint = gpt_scratch("export", home, "--html", tmp_path/"alone.html")
+    assert code == 0, complaint
+    alone = chromium.new_page()
+    alone.goto((tmp_path/"alone.html").as_uri())
+    alone.locator(".live-status", has_text="parameters").wait_for()
+    alone.close()
+
+
+STUDY = """async ([files, text]) => {
+    const bytes = Uint8Array.from(atob(files["model.safetensors"]), c => c.charCodeAt(0)), thread = new Thread(new URL("../live/", document.baseURI), ["train", "study"]);
+    const about = await thread.ask("study", {text, files: {config: atob(files["config.json"]), tokenizer: new TextDecoder().decode(Uint8Array.from(atob(files["tokenizer.json"]), c => c.charCodeAt(0))),
+        weights: bytes.buffer}, settings: {rate: .001}});
+    const losses = [];
+    for (const most of [0, 3]) {
+      if (most) await thread.ask("advance", {steps: most, milliseconds: 60000});
+      let found;
+      do found = await thread.ask("check"); while (found.done < 1);
+      losses.push(found.loss);
+    }
+    return [about.parameters, ...losses];
+}"""
+
+
+@pytest.mark.parametrize("kind", SHAPES)
+def test_checkpoint_goes_on(visit, folder, kind):
+    "A checkpoint that Python wrote begins on the page at Python's loss, and learns from there; dropped on the page, it is what the run goes on with."
+    torch.manual_seed(1)
+    config, make = SHAPES[kind]
+    symbols, text = CharTokenizer(map(chr, range(60, 60+config.vocab_size))), "ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefgh"*80
+    save_checkpoint(folder/f"on-{kind}", model := make(config), symbols)
+    parameters, before, after = visit().evaluate(STUDY, [packed(folder/f"on-{kind}"), text])
+    ids = torch.tensor(symbols.encode(text))
+    assert parameters == sum(p.numel() for p in model.parameters())
+    assert abs(before - estimate_loss(model.eval(), ids[int(.9*len(ids)):])) < 1e-3 and after < before - .01
+    tab = visit()
+    drop(tab, packed(folder/f"on-{kind}"))
+    tab.get_by_text("It goes on with your files, on Shakespeare if there is no other text").wait_for()
+    drop(tab, {"letters.txt": base64.b64encode(text.encode()).decode()})
+    tab.get_by_text("The text: letters.txt, 2,800 characters.").wait_for()
+    shorten(tab, seconds=.3)
+    tab.get_by_role("combobox", name="For").select_option("10 seconds")
+    tab.get_by_role("button", name="Learn it").click()
+    assert float(status(tab, "nats per character on the whole part")[:6]) < before
+
+
+def packed(folder): return {path.name: base64.b64encode(path.read_bytes()).decode() for path in folder.iterdir()}
+
+
+def drop(tab, files):
+    "Drop files, {name: base64 of its bytes}, on the page."
+    tab.evaluate("""files => {
+        const transfer = new DataTransfer();
+        for (const [name, text] of Object.entries(files)) transfer.items.add(new File([Uint8Array.from(atob(text), c => c.charCodeAt(0))], name));
+        document.querySelector(".tab").dispatchEvent(new DragEvent("drop", {dataTransfer: transfer, bubbles: true, cancelable: true}));
+    }""", files)
+
+
+def test_in_the_background(visit):
+    "A tab that the browser froze goes on when it is looked at again, and the time in between isn't counted as learning."
+    tab = visit()
+    tab.get_by_label("Paste a text").fill(GERMAN*60)
+    shorten(tab, seconds=3)
+    tab.get_by_role("combobox", name="For").select_option("10 seconds")
+    tab.get_by_role("button", name="Learn it").click()
+    tab.wait_for_function("parseInt(document.querySelector('.tab-progress').textContent) >= 5")
+    devtools = tab.context.new_cdp_session(tab)
+    devtools.send("Page.setWebLifecycleState", {"state": "frozen"})
+    time.sleep(4)
+    devtools.send("Page.setWebLifecycleState", {"state": "active"})
+    told = status(tab, "nats per character on the whole part")
+    assert 3 <= float(re.search(r"([\d.]+) of learning", told)[1]) < 5
 
 
 REFUSED = {"short": ("a\nb"*100, "takes at least 2,000"), "binary": ("ab\0c"*1000, "isn't text"), "symbols": ("".join(map(chr, range(0x4e00, 0x4e00+4500))), "4,500 different characters"),

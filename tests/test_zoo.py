@@ -1,5 +1,5 @@
 "The chapters' tests are tested: each kills the wrong implementations in the zoo and passes right ones; and `gpt_scratch check` on files that no test has seen."
-import json, os, subprocess, sys
+import json, os
 from pathlib import Path
 
 import pytest

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from ..model import GPTLanguageModel
 from ..tokenizer import CharTokenizer,UnknownCharacter
-from ..toolbox.checkpoint import load_checkpoint
+from ..toolbox.checkpoint import build,load_checkpoint
 from ..toolbox.log import Logger
 from ..toolbox.files import pieces,prepare
 from ..toolbox.run import Run,check_length,check_sizes,claimed,make_configs,pick_device
@@ -43,7 +43,7 @@ def widened(
     if getattr(model.config, "variant", "")=="speedrun": raise ValueError(
         "a speedrun can't learn new symbols: its tables are addressed by all the ids together, so that every entry would move; train a new one on both texts")
     wider = CharTokenizer({*tokenizer.itos, *text})
-    larger = type(model)(replace(model.config, vocab_size=wider.vocab_size))
+    larger = build(replace(model.config, vocab_size=wider.vocab_size))
     places,state = wider.encode("".join(tokenizer.itos)),larger.state_dict()
     for name,value in model.state_dict().items():
         if state[name].shape==value.shape: state[name].copy_(value)
@@ -75,7 +75,7 @@ def finetune(
     with claimed(out):
         ids = new_ids(text, tokenizer, errors, out)
         check_length(ids, sizes, settings)
-        student = type(base)(replace(sizes, vocab_size=tokenizer.vocab_size)).to(where)
+        student = build(replace(sizes, vocab_size=tokenizer.vocab_size)).to(where)
         student.load_state_dict(base.state_dict())
         run = Run(student, tokenizer, ids, settings, out, loggers)
     return run.fit(callback, progress)

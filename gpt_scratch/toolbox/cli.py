@@ -156,7 +156,10 @@ def main(
         except BrokenPipeError: # the reader has left, as `head` does
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 141
-        except KeyboardInterrupt: code,message = 130,"interrupted"
+        except KeyboardInterrupt as stop:
+            if hasattr(stop, "code"): return stop.code # said and saved
+            code,message = 130,"interrupted"
+        except ImportError as e: code,message = 1,e
         except UsageError as e: code,message = 2,e
         except ValueError as e: code,message = 1,e
         except OSError as e: code,message = 1,f"{e.filename}: {e.strerror}" if e.filename else e
@@ -284,7 +287,9 @@ def _how_to_go_on(
 ):
     "Print the command that resumes a run when the run in this context was stopped."
     try: yield
-    except SystemExit:
+    except KeyboardInterrupt as stop:
+        if not hasattr(stop, "code"): raise # nothing was saved
+        print(stop, file=sys.stderr)
         folder = Path(out).parent if (Path(out)/"config.json").exists() else out
         print(f"to go on: gpt_scratch train --resume {shlex.quote(str(folder))}", file=sys.stderr)
         raise

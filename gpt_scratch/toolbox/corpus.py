@@ -157,5 +157,5 @@ def tinyshakespeare(
     source = source or os.environ.get("GPT_SCRATCH_CORPUS")
     data = _from_file(source) if source else _fetch_corpus()
     try: write_file(path, data)
-    except FileError as e: warnings.warn(f"the corpus can't be kept and will be fetched again next time: {e}")
+    except FileError as e: warnings.warn(f"the corpus can't be kept and will be fetched again next time: {e}", stacklevel=2)
     return data.decode()

@@ -162,12 +162,12 @@ def open_logger(
     folder:Path|None, # the run's folder
     settings:dict, # of the run
 )->Guarded: # a logger that can't do harm
-    "Find a logger by name and guard it; ValueError if it isn't there."
+    "Find a logger by name and guard it; ValueError for an unknown name, ImportError if it isn't installed."
     if not isinstance(logger, str): return Guarded(logger)
     if logger not in LOGGERS: raise ValueError(f"there is no logger {logger!r}; choose from {', '.join(LOGGERS)}")
     if folder is None: raise ValueError(f"{logger} needs a folder: give the run one with out")
     try: return Guarded(LOGGERS[logger](folder, settings))
-    except ImportError as e: raise ValueError(f'{logger} is not installed ({e}): pip install "gpt_scratch[log]"') from None
+    except ImportError as e: raise ImportError(f'{logger} is not installed ({e}): pip install "gpt_scratch[log]"') from None
 
 # %% ../../nbs/toolbox/log.ipynb #64232b46
 def plot_history(

@@ -92,7 +92,7 @@ function trainHere(root, {live = "../live/", corpus = "../corpus/tinyshakespeare
   const count = n => n.toLocaleString("en"), steps = n => n === 1 ? "1 step" : `${count(n)} steps`;
   root.replaceChildren();
   root.classList.add("live", "tab");
-  const thread = new Thread();
+  const thread = new Thread(new URL(live, document.baseURI), ["train", "study"]);
   let generation = 0, paused = false, wake = () => {}, chosen = null, checkpoint = null, shakespeare = null, name = "my-gpt", busy = false, finish = false, first = "ROMEO:\n";
 
   // The race
