@@ -457,7 +457,7 @@ def claim_folder(
     out.mkdir(parents=True, exist_ok=True)
     lock(out)
     remove_leftovers(out)
-    (out/"history.jsonl").unlink(missing_ok=True)
+    for name in ("history.jsonl", "ids.bin", "ids.json"): (out/name).unlink(missing_ok=True)
 
 
 # %% ../../nbs/toolbox/run.ipynb #bdd65d16
