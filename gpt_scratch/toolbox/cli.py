@@ -559,6 +559,7 @@ def _progress(
     "How far the training of a checkpoint had come, and its losses then."
     import json
     from gpt_scratch.toolbox.checkpoint import reading
+    from gpt_scratch.toolbox.doctor import diagnose_run
     from gpt_scratch.toolbox.log import read_history
     path,history = folder/"trainer.json",folder.parent/"history.jsonl"
     if not path.exists(): return []
@@ -568,7 +569,9 @@ def _progress(
         line = f"step {step:,} of {length:,}, on a text of {tokens:,} tokens"
     rows = read_history(history) if history.is_file() else []
     now = [row for row in rows if row["step"]==step and {"train_loss","val_loss"} <= {*row}][-1:]
-    return [line, *(f"training loss {row['train_loss']:.4f}, validation loss {row['val_loss']:.4f}" for row in now)]
+    losses = [f"training loss {row['train_loss']:.4f}, validation loss {row['val_loss']:.4f}" for row in now]
+    diagnosis = diagnose_run(folder.parent, state["settings"], json.loads((folder/"config.json").read_bytes()), tokens)
+    return [line, *losses, *[diagnosis]*bool(diagnosis)]
 
 # %% ../../nbs/toolbox/cli.ipynb #0695bc2c
 def _describe(
