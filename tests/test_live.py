@@ -134,6 +134,18 @@ def test_cached_is_uncached(page, shipped, folder, variant):
     assert gap <= 1e-5*largest
 
 
+def test_last_logits_alone(page, shipped):
+    "With watch.last the logits are the last row, and what was read serves the next id as well as ever, in one piece or two."
+    name, ids = shipped[0], shipped[2].encode(TEXT)
+    gap, lengths = page.evaluate("""async ([name, ids]) => {
+        const {model} = await load(name), V = model.config.vocab_size, whole = model.read(ids).logits, one = model.nothing(), two = model.nothing(), last = {last: true}, N = ids.length;
+        model.read(ids.slice(0, 40), two);
+        const found = [model.read(ids.slice(0, N - 1), one, last).logits, model.read(ids.slice(N - 1), one, last).logits, model.read(ids.slice(40, N - 1), two, last).logits, model.read(ids.slice(N - 1), two).logits];
+        return [Math.max(...found.flatMap((logits, i) => Array.from(logits, (v, id) => Math.abs(v - whole[(N - 2 + i % 2)*V + id])))), found.map(logits => logits.length)];
+    }""", [name, ids])
+    assert gap <= 1e-4 and lengths == [65]*4
+
+
 def test_silenced_head(page, shipped):
     "A head without a voice is one whose columns of the projection are zero."
     name, model, tokenizer = shipped
