@@ -522,22 +522,33 @@ DROP = """([root, files]) => {
 
 
 def drop(tab, folder, **changed):
-    "Drop the files of a checkpoint on the playground."
-    files = {path.name: path.read_bytes() for path in folder.iterdir()} | {name.replace("_", "."): data for name, data in changed.items()}
+    "Drop the files of a checkpoint on the playground, some of them changed. The manifest comes too where nothing is, or where `manifest_json` says so."
+    files = {path.name: path.read_bytes() for path in folder.iterdir() if not changed or path.name != "manifest.json"}
+    files |= {name.replace("_", "."): data for name, data in changed.items()}
     tab.evaluate(DROP, [".live", [[name, base64.b64encode(data).decode()] for name, data in files.items()]])
 
 
 def test_dropped_files(lesson, folder, bytepairs):
-    "The reader's own model runs, nothing is uploaded, and files that are broken change nothing."
+    "The reader's own model runs, nothing is uploaded, and files that aren't what they say change nothing."
     tab, log = lesson
     tab.locator(".live").scroll_into_view_if_needed()
     ready(tab)
-    before, status = len(log), tab.locator(".live-status")
-    drop(tab, folder/bytepairs[0])
+    before, status, own = len(log), tab.locator(".live-status"), folder/bytepairs[0]
+    drop(tab, own)
     tab.get_by_text("it sees 48 tokens at once").wait_for(timeout=60_000)
-    for changed, reason in (({"config_json": b"{}"}, "vocab_size is undefined"), ({"model_safetensors": b"\xff"*100}, "can't hold a header"),
-        ({"tokenizer_json": b'{"type": "char", "symbols": ["<script>"]}'}, "single characters")):
-        drop(tab, folder/bytepairs[0], **changed)
+    read = lambda name: (own/name).read_bytes()
+    weights, manifest, script = read("model.safetensors"), read("manifest.json"), b"<img src=x onerror=window.hacked=1>"
+    flipped = weights[:-2000]+bytes([weights[-2000]^1])+weights[-1999:]
+    symbols = json.loads(read("tokenizer.json"))
+    symbols["tokens"][97] = script.decode()
+    for changed, reason in (({"config_json": b"{}"}, "vocab_size is undefined"), ({"config_json": script}, "config.json isn't JSON"),
+        ({"config_json": read("config.json").replace(b"48", b"47")}, "config.json asks for (47,40)"),
+        ({"model_safetensors": (2**60).to_bytes(8, "little")+weights[8:]}, "can't hold a header of 1152921504606"), ({"model_safetensors": weights[:-1]}, "should have"),
+        ({"model_safetensors": weights[:-4]+np.float32("nan").tobytes()}, "aren't finite"), ({"tokenizer_json": b'{"type": "char", "symbols": ["<script>"]}'}, "single characters"),
+        ({"tokenizer_json": json.dumps(symbols).encode()}, "a byte has no token"), ({"manifest_json": manifest, "model_safetensors": flipped}, "model.safetensors is damaged"),
+        ({"manifest_json": manifest, "config_json": read("config.json")+b" "}, "config.json is damaged"), ({"manifest_json": b"null"}, "config.json is damaged"),
+        ({"manifest_json": script}, "manifest.json isn't JSON"), ({"best_json": script}, "best.json isn't JSON")):
+        drop(tab, own, **changed)
         tab.get_by_text(reason).wait_for(timeout=60_000)
         assert status.inner_text().startswith("Not loaded: ") and "\n" not in status.inner_text()
     drop(tab, NBS/"images")
@@ -545,6 +556,9 @@ def test_dropped_files(lesson, folder, bytepairs):
     tab.get_by_label("Length").fill("5")
     tab.get_by_role("button", name="Write").click() # with the model that was there before
     tab.get_by_text(re.compile("^5 tokens in")).wait_for(timeout=60_000)
+    drop(tab, own, README_md=script, model_safetensors=flipped) # one bit of a weight, and no manifest that could tell; the card isn't shown
+    tab.get_by_text("it sees 48 tokens at once").wait_for(timeout=60_000)
+    assert tab.evaluate("window.hacked") is None and tab.locator("img").count() == 0
     assert all(path.endswith(".js") for path in log[before:]) # a new thread asks for its program
 
 
