@@ -1,5 +1,5 @@
 "The GPT in the browser: what nbs/live computes in Chromium, beside what torch computes from the same files."
-import base64, json, re, shutil, signal, subprocess, sys, time
+import base64, json, os, re, shutil, signal, subprocess, sys, time, zipfile
 from pathlib import Path
 
 import numpy as np, pytest, safetensors.torch, torch
@@ -12,6 +12,7 @@ from gpt_scratch.toolbox.html import live_file, live_page, stored, to_int8
 from gpt_scratch.tokenizer import CharTokenizer
 from browser import FETCH_AND_PACK, Quiet, axe, serve, unpack
 
+NBS = Path(__file__).parents[1]/"nbs"
 TEXT = "ROMEO:\nWhat light through yonder window breaks? It is the east, and Juliet is the sun. Arise, fair sun, and kill the"
 UNICODE = "Grüße! 東京 ١٢ ½ \u3000\x85 don't we'll\n\n  two\tthree\ufeff \U0001F642\U0001F642 _x_ \x1c end \u0301a 一二 Ⅷ"
 
@@ -457,6 +458,34 @@ def test_play(open_page):
     finally: command.kill()
 
 
+def test_export_from_the_wheel(open_page, tmp_path):
+    "The wheel alone, elsewhere: the command writes the shipped model's page and that of a run that has just been trained; opened from the disk, both write."
+    pytest.importorskip("setuptools", reason="this test needs: pip install setuptools")
+    root, source, installed, elsewhere = NBS.parent, tmp_path/"source", tmp_path/"installed", tmp_path/"elsewhere"
+    if not (root/"setup.py").exists(): pytest.skip("needs the checkout")
+    for name in ("gpt_scratch", "nbs"): shutil.copytree(root/name, source/name, ignore=shutil.ignore_patterns("_proc", "__pycache__", ".ipynb_checkpoints"))
+    for name in ("setup.py", "settings.ini", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE"): shutil.copy(root/name, source)
+    subprocess.run([sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", tmp_path, source], check=True)
+    zipfile.ZipFile(next(tmp_path.glob("*.whl"))).extractall(installed)
+    elsewhere.mkdir()
+    (elsewhere/"text.txt").write_text(TEXT*40, encoding="utf-8")
+    def run(*words):
+        command = f"import sys, gpt_scratch; assert gpt_scratch.__file__.startswith({str(installed)!r}); from gpt_scratch.toolbox.cli import main; sys.exit(main())"
+        return subprocess.run([sys.executable, "-c", command, *words], cwd=elsewhere, env=os.environ | {"PYTHONPATH": str(installed)}, check=True, text=True, capture_output=True).stdout
+    assert "loss on text.txt: " in run("export", "shakespeare-char", "--html", "out.html", "--input", "text.txt")
+    run("train", "--input", "text.txt", "--out", "mine", "--preset", "tiny", "--max_iters", "5")
+    before, after = map(float, re.search(r"loss on the last tenth of the run's text: ([\d.]+) nats per character before, ([\d.]+) as int8", run("export", "mine", "--html", "mine.html")).groups())
+    best = json.loads((elsewhere/"mine/best.json").read_text(encoding="utf-8"))["val_loss"]
+    assert abs(before-best) < .06 and abs(after-before) < .005 # windows lie elsewhere in a run's own evaluation
+    for name, parameters in (("out", "2,715,713"), ("mine", "")):
+        tab = open_page((elsewhere/f"{name}.html").as_uri())
+        ready(tab)
+        assert f"{parameters} parameters" in tab.locator(".live-status").inner_text() and tab.locator("h1").inner_text() == {"out": "shakespeare-char", "mine": "mine"}[name]
+        tab.get_by_label("Length").fill("30")
+        tab.get_by_role("button", name="Write").click()
+        tab.get_by_text(re.compile("^30 characters in")).wait_for(timeout=60_000)
+
+
 def test_other_variants_are_refused(tmp_path):
     from gpt_scratch.beyond.gpt2 import GPT2, GPT2Config
     config = GPT2Config(vocab_size=3, block_size=8, n_embd=8, n_head=2, n_layer=1)
@@ -464,9 +493,6 @@ def test_other_variants_are_refused(tmp_path):
 
 
 # ---- the playground of the site -------------------------------------------------------------------------------------
-
-NBS = Path(__file__).parents[1]/"nbs"
-
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):

@@ -18,13 +18,13 @@ function linearPlainly(x, {shape: [O, I], values: w}, bias) {
   return y;
 }
 
-// The same, but eight sums at a time, so that a number that was fetched is used several times and no sum waits for another. A single row of x
-// goes with eight rows of W. For many, four rows of W are laid side by side in 64 bits, once, and serve all rows of x, two at a time: no number
-// is converted in the innermost loop. The last rows may overlap with those before them; they are then computed twice.
+// The same, but eight sums at a time, so that a number that was fetched is used several times and no sum waits for another. For many rows of x,
+// four rows of W are laid side by side in 64 bits, once, and serve all rows of x, two at a time: no number is converted in the innermost loop.
+// The last rows may overlap with those before them; they are then computed twice.
 function linear(x, weight, bias) {
   const {shape: [O, I], values: w} = weight, T = x.length/I, y = new Float32Array(T*O);
   if (O < 8) return linearPlainly(x, weight, bias);
-  if (T === 1) for (let next = 0; next < O; next += 8) { const o = Math.min(next, O - 8); oneByEight(x, w, o*I, I, y, o); }
+  if (T === 1) sums(x, 0, I, w, 0, I, 1, y, 0, O);
   else {
     const wide = new Float64Array(x), four = new Float64Array(4*I);
     for (let next = 0; next < O; next += 4) {
@@ -50,13 +50,24 @@ function twoByFour(x, p, four, I, y, at, O) {
   y[at] = r0; y[at + 1] = r1; y[at + 2] = r2; y[at + 3] = r3;
 }
 
-function oneByEight(x, w, a, I, y, at) {
-  const b = a + I, c = b + I, d = c + I, e = d + I, f = e + I, g = f + I, h = g + I;
+// y[k] = the sum of x[i] w[k*far + i*near] over I numbers, for n sums. In a linear layer the numbers of a row of W are near each other (1 apart); in
+// attention's last step it's the sums, and the numbers of one are C apart. `p`, `a` and `at` are where x, w and y begin.
+function sums(x, p, I, w, a, far, near, y, at, n) {
+  for (let next = 0; next < n && n >= 8; next += 8) { const k = Math.min(next, n - 8); oneByEight(x, p, I, w, a + k*far, far, near, y, at + k); }
+  for (let k = 0; k < n && n < 8; k++) {
+    let sum = 0;
+    for (let i = 0; i < I; i++) sum += x[p + i]*w[a + k*far + i*near];
+    y[at + k] = sum;
+  }
+}
+
+function oneByEight(x, p, I, w, a, far, near, y, at) {
+  const b = a + far, c = b + far, d = c + far, e = d + far, f = e + far, g = f + far, h = g + far;
   let s0 = 0, s1 = 0, s2 = 0, s3 = 0, s4 = 0, s5 = 0, s6 = 0, s7 = 0;
-  for (let i = 0; i < I; i++) {
-    const u = x[i];
-    s0 += u*w[a + i]; s1 += u*w[b + i]; s2 += u*w[c + i]; s3 += u*w[d + i];
-    s4 += u*w[e + i]; s5 += u*w[f + i]; s6 += u*w[g + i]; s7 += u*w[h + i];
+  for (let i = 0, j = 0; i < I; i++, j += near) {
+    const u = x[p + i];
+    s0 += u*w[a + j]; s1 += u*w[b + j]; s2 += u*w[c + j]; s3 += u*w[d + j];
+    s4 += u*w[e + j]; s5 += u*w[f + j]; s6 += u*w[g + j]; s7 += u*w[h + j];
   }
   y[at] = s0; y[at + 1] = s1; y[at + 2] = s2; y[at + 3] = s3;
   y[at + 4] = s4; y[at + 5] = s5; y[at + 6] = s6; y[at + 7] = s7;
@@ -169,15 +180,12 @@ class GPT {
     }
     for (let h = 0; h < H; h++) for (let t = first; t < T; t++) {
       const shares = new Float32Array(S - T + t + 1), q = 3*t*C + h*D, o = (t - first)*C + h*D; // where this head's part begins
-      for (let s = 0; s < shares.length; s++) {
-        let score = 0;
-        for (let d = 0; d < D; d++) score += qkv[q + d]*keys[s*C + h*D + d];
-        shares[s] = score/Math.sqrt(D);
-      }
+      sums(qkv, q, D, keys, h*D, C, 1, shares, 0, shares.length); // shares[s] = the query times the key of s
+      for (let s = 0; s < shares.length; s++) shares[s] /= Math.sqrt(D);
       softmax(shares);
       if (map) map.set(shares, (h*T + t)*S);
       if (without.some(([layer, head]) => layer === i && head === h)) continue;
-      for (let s = 0; s < shares.length; s++) for (let d = 0; d < D; d++) out[o + d] += shares[s]*values[s*C + h*D + d];
+      sums(shares, 0, shares.length, values, h*D, 1, C, out, o, D); // out[d] = the shares times all values' number d
     }
     return out;
   }
