@@ -58,6 +58,18 @@ async function filesBelow(entry) {
   }
 }
 
+// What the reader drops on a part of the page: `take` gets a function that gives the files, as [path, File] pairs.
+function onDrop(root, take) {
+  root.addEventListener("dragover", event => { event.preventDefault(); root.classList.add("live-over"); });
+  root.addEventListener("dragleave", () => root.classList.remove("live-over"));
+  root.addEventListener("drop", event => {
+    event.preventDefault();
+    root.classList.remove("live-over");
+    const entries = [...event.dataTransfer.items].map(item => item.webkitGetAsEntry?.()).filter(Boolean), plain = [...event.dataTransfer.files];
+    take(async () => entries.length ? (await Promise.all(entries.map(filesBelow))).flat() : plain.map(f => [f.name, f]));
+  });
+}
+
 // ---- the playground -------------------------------------------------------------------------------------------------
 
 const SHOWN = {"\n": "⏎", " ": "␣", "\t": "⇥", "": "∅"};
@@ -217,14 +229,7 @@ function playground(root, {files, base, prompt = "ROMEO:\n", own = false, wait =
     choose("Folder", {webkitdirectory: true});
     choose("Files", {});
     status.before(box);
-    root.addEventListener("dragover", event => { event.preventDefault(); root.classList.add("live-over"); });
-    root.addEventListener("dragleave", () => root.classList.remove("live-over"));
-    root.addEventListener("drop", event => {
-      event.preventDefault();
-      root.classList.remove("live-over");
-      const entries = [...event.dataTransfer.items].map(item => item.webkitGetAsEntry?.()).filter(Boolean), plain = [...event.dataTransfer.files];
-      open(async () => pickCheckpoint(entries.length ? (await Promise.all(entries.map(filesBelow))).flat() : plain.map(f => [f.name, f])));
-    });
+    onDrop(root, files => open(async () => pickCheckpoint(await files())));
   }
   if (!wait) openOnce();
   return {open};
