@@ -47,6 +47,7 @@ def test_page(page):
     page = Outline(text)
     assert page.levels[:1] == [1] and all(b <= a + 1 for a, b in zip(page.levels, page.levels[1:])), page.levels
     assert page.without_alt == []
+    assert not re.search(r"<summary>\s*<[ou]l", text), "a question that begins like a list"
     assert not re.search("<code>[^<]*[–“][^<]*</code>", text) # Quarto sets typographic quotes and dashes in raw HTML
     assert not re.search(r"`\]\(https?:", re.sub("<[^>]+>", "", text)), "a link of Markdown in a box of code"
     pictures = {(path.parent/src).resolve() for src in re.findall(r'<img[^>]*\bsrc="([^":]+)"', text)}
@@ -96,7 +97,7 @@ def visit(browser):
 
 AXE = """() => axe.run(document, {resultTypes: ["violations"], runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"], rules: {"target-size": {enabled: true}}})
   .then(found => found.violations.map(v => `${v.id}: ${v.nodes[0].html.slice(0, 120)} ${v.nodes[0].failureSummary}`))"""
-# axe takes long, so the second time a kind of token stands in code it becomes plain text; of the formulas two stay, and of the sidebar's links eight
+# axe takes long, so the second time a kind of token stands in code it becomes plain text; of the formulas two stay, of a table's rows six, of the sidebar's links eight
 ONE_OF_A_KIND = """() => {
   const seen = new Set();
   for (const box of document.querySelectorAll("main pre")) {
@@ -104,6 +105,7 @@ ONE_OF_A_KIND = """() => {
     box.normalize();
   }
   for (const formula of [...document.querySelectorAll("math")].slice(2)) formula.textContent = "";
+  for (const row of document.querySelectorAll("main tr:nth-child(n+6)")) row.remove();
   for (const link of [...document.querySelectorAll("#quarto-sidebar li li:not(:has(.active))")].slice(8)) link.remove();
 }"""
 PROSE = """[...document.querySelectorAll("main p, main li")].filter(e => e.textContent.length > 200 && e.offsetWidth > 46*parseFloat(getComputedStyle(document.documentElement).fontSize)).map(e => e.textContent.slice(0, 60))"""
