@@ -153,6 +153,18 @@ def test_on_a_phone(visit, page):
     assert title.evaluate("e => e.scrollWidth <= e.clientWidth + 1 && e.getBoundingClientRect().right < 320")
 
 
+def test_without_scripts(browser):
+    "The title stands below the header, and the sample and the way in are there."
+    windows, address = browser
+    plain = windows["light"].browser.new_context(java_script_enabled=False, viewport={"width": 390, "height": 900})
+    tab = plain.new_page()
+    tab.goto(f"{address}/index.html")
+    header, title = tab.locator("#quarto-header").bounding_box(), tab.locator("h1").first.bounding_box()
+    assert title["y"] >= header["y"] + header["height"]
+    assert tab.locator("main pre").filter(has_text="BENVOLIO:").first.is_visible() and tab.locator("main .start").first.is_visible()
+    plain.close()
+
+
 def test_code_fits(visit):
     "A line of 88 characters stands on one line beside both sidebars, and a wrapped one continues further in than it began."
     tab = visit("attention")
