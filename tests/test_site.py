@@ -41,7 +41,7 @@ class Outline(HTMLParser):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_page(page):
-    "Headings in order, a text for every image, at most 700 kB with its pictures."
+    "Headings in order, a text for every image, at most 700 kB with its pictures, our styles and scripts."
     path = SITE/f"{page}.html"
     text = path.read_text(encoding="utf-8")
     page = Outline(text)
@@ -50,8 +50,9 @@ def test_page(page):
     assert not re.search(r"<summary>\s*<[ou]l", text), "a question that begins like a list"
     assert not re.search("<code>[^<]*[–“][^<]*</code>", text) # Quarto sets typographic quotes and dashes in raw HTML
     assert not re.search(r"`\]\(https?:", re.sub("<[^>]+>", "", text)), "a link of Markdown in a box of code"
-    pictures = {(path.parent/src).resolve() for src in re.findall(r'<img[^>]*\bsrc="([^":]+)"', text)}
-    assert len(text.encode()) + sum(p.stat().st_size for p in pictures if p.is_file()) < 700_000
+    files = {(path.parent/name).resolve() for name in re.findall(r'<(?:img|script|link)\b[^>]*\b(?:src|href)="([^":#]+)"', text)}
+    ours = [p for p in files if p.suffix in (".png", ".svg", ".js", ".css") and p.is_file() and "site_libs" not in p.parts]
+    assert len(text.encode()) + sum(p.stat().st_size for p in ours) < 700_000
 
 
 class Server(SimpleHTTPRequestHandler):
