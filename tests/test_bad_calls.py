@@ -1,6 +1,5 @@
 "Wrong calls from Python: each is refused in one line that names the thing and the remedy, and no file is touched. The command's wrong lines are in test_cli."
 import shutil
-from pathlib import Path
 
 import pytest, torch
 
@@ -38,6 +37,11 @@ CALLS = [ # what is called with the folder above, and part of the message
     (lambda p: train(TEXT, p/"new", **{**SMALL, "preset": "huge"}), "preset is 'huge'; choose from tiny, speedrun, cpu, default, gpt2"),
     (lambda p: train(TEXT, p/"new", **{**SMALL, "device": "tpu"}), "device 'tpu' is not available here; choose from"),
     (lambda p: train(TEXT, p/"new", **SMALL, n_layers=2), "n_layers is no option; did you mean n_layer?"),
+    (lambda p: train(TEXT, p/"new", **SMALL, lr=1e-3), "lr is no option; did you mean learning_rate?"),
+    (lambda p: load_checkpoint(p/"run")[0]("to be"), "the ids are of type str; give torch.tensor([tokenizer.encode(text)])"),
+    (lambda p: load_checkpoint(p/"run")[0](torch.tensor([1, 2])), "the ids have shape (2,); they must be (B,T)"),
+    (lambda p: load_checkpoint(p/"run")[0](torch.tensor([[0, 99]])), "the ids go from 0 to 99; they must be 0 to "),
+    (lambda p: load_checkpoint(p/"run")[0].generate("to be", 5), "the prompt is 'to be'"),
     (lambda p: train(TEXT, p/"new", **SMALL, vocab_size=65), "vocab_size is 65, but it follows from the text"),
     (lambda p: train(TEXT, p/"new", **SMALL, tokenizer="bpe", vocab_size=99), "vocab_size is 99; it must be a whole number from 256"),
     (lambda p: train(TEXT, p/"new", **SMALL, tokenizer="word"), "tokenizer is 'word'; it must be"),

@@ -8,7 +8,6 @@ import pytest
 try: import resource
 except ImportError: resource = None # not on Windows
 
-from gpt_scratch import __version__
 from gpt_scratch.toolbox import cli
 
 SONNET = "Shall I compare thee to a summer's day?\nThou art more lovely and more temperate:\n" * 4
@@ -150,7 +149,7 @@ def test_no_words_at_all_is_a_question(capsys):
 def test_every_option_is_explained(verb, capsys):
     assert cli.main([verb, "--help"]) == 0
     out = capsys.readouterr().out
-    for name,(kind,text,*default) in cli.COMMANDS[verb][1].items(): assert (name if name.isupper() else f"--{name}") in out and len(text) > 10
+    for name,(_,text,*_) in cli.COMMANDS[verb][1].items(): assert (name if name.isupper() else f"--{name}") in out and len(text) > 10
 
 
 def test_options_are_the_fields_of_the_configs():

@@ -281,3 +281,9 @@ def test_search(visit):
     tab.keyboard.type("softmax")
     tab.wait_for_timeout(800)
     assert tab.get_by_text("Attention").count() > 1
+
+
+def test_corpus_for_the_tab():
+    "Either build puts Shakespeare among the files, for the page that trains on it."
+    from gpt_scratch.toolbox.corpus import tinyshakespeare
+    assert (SITE/"corpus/tinyshakespeare.txt").read_bytes() == tinyshakespeare().encode()

@@ -121,7 +121,8 @@ def _say(
     message:object, # what to say, on one line
 ):
     "Print a message about the run itself, apart from its output."
-    print(f"gpt_scratch: {kind}:", *str(message).split(), file=sys.stderr)
+    from gpt_scratch.toolbox.files import printable
+    print(f"gpt_scratch: {kind}:", printable(str(message)), file=sys.stderr)
 
 # %% ../../nbs/toolbox/cli.ipynb #b9159e4f
 def _as_options(
@@ -583,7 +584,8 @@ def _describe(
     print(f"{parameters:,} parameters:", ", ".join(f"{name} {value}" for name,value in asdict(config).items()))
     for line in _progress(folder): print(line)
     for path in sorted(folder.iterdir()): print(f"{path.stat().st_size:>12,}  {path.name}")
-    if (folder/"README.md").exists(): print("\n" + (folder/"README.md").read_text(encoding="utf-8").strip())
+    card = (folder/"README.md").read_text(encoding="utf-8").strip() if (folder/"README.md").exists() else ""
+    for line in ["", *card.splitlines()] if card else (): print(re.sub(r"[^\t -~\xa0-\U0010ffff]", "?", line))
 
 # %% ../../nbs/toolbox/cli.ipynb #e408b9c5
 def _history(
@@ -745,12 +747,15 @@ def learn(
 
 # %% ../../nbs/toolbox/cli.ipynb #f8125231
 @command(
-    CHAPTER=(str, "tokenizer, data, embedding, attention, block, model, train or generate, or its number"),
-    FILE=(str, "a Python file or a notebook with your own code"),
+    CHAPTER=(str, "tokenizer, data, embedding, attention, block, model, train or generate, or its number; or a folder of submissions"),
+    FILE=([str], "Python files or notebooks with your own code"),
+    contract=(bool, "print what the chapter's tests rely on: names, arguments, shapes"),
+    tests=(bool, "FILE holds tests of your own: try them on the zoo's right and wrong versions"),
+    json=(bool, "print the result for a program"),
     seconds=(int, "time for the tests", 60))
 def check(
     args:Namespace, # the options
 ):
     "Run a chapter's tests on your own code. Your code runs with all your rights: this is no sandbox."
-    from gpt_scratch.toolbox.check import check
-    if not check(args.CHAPTER, args.FILE, seconds=args.seconds): raise SystemExit(1)
+    from gpt_scratch.toolbox.teaching import answer
+    if not answer(args.CHAPTER, *args.FILE, contract_only=args.contract, tests=args.tests, as_json=args.json, seconds=args.seconds): raise SystemExit(1)

@@ -10,14 +10,16 @@ from contextlib import contextmanager,suppress
 from functools import partial
 from pathlib import Path
 from secrets import token_hex
+from stat import S_ISDIR,S_ISREG
 from typing import BinaryIO
 import numpy as np
 from ..tokenizer import CharTokenizer
 
 # %% auto #0
-__all__ = ['LARGE', 'printable', 'FileError', 'decode_text', 'read_text', 'write_synced', 'sync_folder', 'not_written', 'remove',
-           'whole', 'write_file', 'is_free', 'checksum', 'fingerprint', 'pieces', 'encode_pieces', 'load_ids',
-           'encode_file', 'take_text', 'make_tokenizer', 'note_of', 'remember', 'recall', 'remembered', 'prepare']
+__all__ = ['LARGE', 'printable', 'FileError', 'decode_text', 'check_file', 'read_text', 'write_synced', 'sync_folder',
+           'not_written', 'remove', 'whole', 'write_file', 'is_free', 'checksum', 'fingerprint', 'pieces',
+           'encode_pieces', 'load_ids', 'encode_file', 'take_text', 'make_tokenizer', 'note_of', 'remember', 'recall',
+           'remembered', 'prepare']
 
 # %% ../../nbs/toolbox/files.ipynb #59ffe4fc
 def printable(
@@ -48,15 +50,25 @@ def decode_text(
         raise FileError(f"{name} is not UTF-8: byte 0x{data[e.start]:02x} at position {e.start}, line {line}; save it as UTF-8") from None
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
+# %% ../../nbs/toolbox/files.ipynb #c6780696
+def check_file(
+    path:Path, # what is to be read
+):
+    "`FileError` for what isn't a plain file; a pipe or a device might never end."
+    try: kind = path.stat().st_mode
+    except FileNotFoundError: raise FileError(f"{path} doesn't exist: name a UTF-8 text file") from None
+    except (OSError, ValueError): return # reading will say why
+    if S_ISDIR(kind): raise FileError(f"{path} is a folder: name one text file in it")
+    if not S_ISREG(kind): raise FileError(f"{path} is a pipe or a device: name a text file")
+
 # %% ../../nbs/toolbox/files.ipynb #d57104e6
 def read_text(
     path:str|Path, # a UTF-8 text file
 )->str: # its text, with `\n` at the end of every line
     "Read a whole text file; whatever is wrong with it becomes one clear `FileError`."
     path = Path(path)
-    if path.is_dir(): raise FileError(f"{path} is a folder: name one text file in it")
+    check_file(path)
     try: data = path.read_bytes()
-    except FileNotFoundError: raise FileError(f"{path} doesn't exist: name a UTF-8 text file") from None
     except (OSError, ValueError) as e: raise FileError(f"{path} can't be read: {getattr(e, 'strerror', None) or e}") from None
     text = decode_text(data, str(path))
     if not text.strip(): raise FileError(f"{path} is empty: name a file with some text in it")
@@ -238,6 +250,7 @@ def take_text(
     if len(text)<1000 and "\n" not in text and (text.endswith(".txt") or os.path.isfile(text)):
         raise FileError(f"the text is {text!r}, which is the name of a file: for a file, pass a Path")
     if not text.strip(): raise FileError("the text is empty: give one with some characters in it")
+    if "\0" in text: raise FileError(f"the text looks binary (a zero character at position {text.index(chr(0))}): take it out")
     return text
 
 # %% ../../nbs/toolbox/files.ipynb #ceaaba2a
@@ -319,6 +332,7 @@ def prepare(
     "A text as ids, with the tokenizer that made them."
     import torch
     source = text if folder and isinstance(text, Path) else None
+    if isinstance(text, Path): check_file(text)
     if source and not isinstance(tokenizer, str):
         if (ids := recall(folder, source, tokenizer)) is not None: return tokenizer,ids
     text = take_text(text)

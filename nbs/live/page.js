@@ -5,12 +5,12 @@
 
 // ---- the worker -----------------------------------------------------------------------------------------------------
 
-// Its program is read.js, gpt.js and work.js: on the site by their addresses below `base`. In a file that a reader opened no worker may load files; there
+// Its program is read.js, gpt.js and work.js, and `more`: on the site by their addresses below `base`. In a file that a reader opened no worker may load files; there
 // they stand in the page as text, in scripts marked data-live, whose type text/plain keeps the page itself from running them.
 class Thread {
-  constructor(base) {
+  constructor(base, more = []) {
     const address = name => JSON.stringify(new URL(`${name}.js`, base).href), texts = document.querySelectorAll("script[data-live][type='text/plain']");
-    const program = base ? `importScripts(${["read", "gpt", "work"].map(address)});` : Array.from(texts, s => s.textContent).join("\n");
+    const program = base ? `importScripts(${["read", "gpt", "work", ...more].map(address)});` : Array.from(texts, s => s.textContent).join("\n");
     this.worker = new Worker(URL.createObjectURL(new Blob([program], {type: "text/javascript"})));
     this.waiting = new Map();
     this.tickets = 0;
