@@ -141,7 +141,7 @@ function trainHere(root, {live = "../live/", corpus = "../corpus/tinyshakespeare
 
   async function theCorpus() {
     try { return shakespeare ??= await siteFile(corpus); }
-    catch { throw new Error("Shakespeare isn't among the files of this site: it comes with a build that finds the corpus (gpt_scratch learn fetches it). Or drop your copy of input.txt here"); }
+    catch { throw new Error("Shakespeare isn't among the files of this site: it comes with a build that finds the corpus (gpt_scratch evaluate fetches it). Or drop your copy of input.txt here"); }
   }
 
   async function ownText() {
