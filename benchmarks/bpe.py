@@ -54,7 +54,7 @@ def naive(text, tokens, full):
     for done in stages:
         so_far = BPETokenizer(tokens[:256 + done])
         words = [so_far.encode_word(word) for word in split_words(text)]
-        times.append(min(take_turns(2, it=lambda: slow_merges(words, 1))["it"]))
+        times.append(min(take_turns(2, it=lambda words=words: slow_merges(words, 1))["it"]))
     return np.interp(range(V - 256), stages, times).sum()
 
 

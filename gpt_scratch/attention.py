@@ -119,7 +119,7 @@ def weights(self:MultiHeadAttention,
 
 # %% ../nbs/03_attention.ipynb #5036beb9
 def draw_head(
-    ax:Axes, # of matplotlib, where to draw
+    ax:"Axes", # of matplotlib, where to draw
     weights:Tensor, # the weights of one head, `(T,T)`
     labels:list[str], # a label for each position
 ):
@@ -136,7 +136,7 @@ def show_attention(
     weights:Tensor, # attention weights, `(H,T,T)` or `(T,T)`
     tokens:list[str], # a label for each of the `T` positions
     titles:list[str]|None=None, # a title per head; "head 0", "head 1", … if None
-)->Figure: # of matplotlib, with one picture per head
+)->"Figure": # of matplotlib, with one picture per head
     "Draw who looks at whom in each head."
     from matplotlib import pyplot as plt # not above: only who draws must wait for it
     heads = weights.detach().cpu().float().reshape(-1, *weights.shape[-2:])

@@ -57,27 +57,25 @@ def decode(self:CharTokenizer,
 def nearest_symbols(
     character:str, # one character that may be outside the vocabulary
     symbols:Iterable[str], # the vocabulary
-    n:int=3, # how many to return
-)->list[str]: # the closest symbols, best first
-    "The `n` symbols most like `character`, with or without its accent, in either case."
-    plain = unicodedata.normalize("NFKD", character)[:1]
-    def distance(symbol):
-        return symbol.casefold()!=plain.casefold(), abs(ord(symbol)-ord(plain))
-    return sorted(symbols, key=distance)[:n]
+)->list[str]: # none, or up to a few
+    "The symbols that are the same letter, with or without an accent, in either case."
+    def letter(c): return unicodedata.normalize("NFKD", c)[:1].casefold()
+    return [symbol for symbol in symbols if letter(symbol)==letter(character)]
 
 # %% ../nbs/00_tokenizer.ipynb #43b3609e
 class UnknownCharacter(ValueError):
-    "A character outside the vocabulary, with its position and the nearest symbols."
+    "A character outside the vocabulary, with its position and its other forms."
     def __init__(self,
         character:str, # the unknown character
         position:int, # its index in the text, from 0
         symbols:list[str], # the vocabulary
     ):
         self.character,self.position = character,position
-        near = ", ".join(map(repr, nearest_symbols(character, symbols)))
+        near = " or ".join(map(repr, nearest_symbols(character, symbols)))
         super().__init__(f"unknown character {character!r} (U+{ord(character):04X}) "
-            f"at position {position}: the vocabulary has {len(symbols)} symbols, "
-            f'the nearest: {near}; replace it, or pass errors="skip" to leave it out')
+            f"at position {position}: it isn't among the {len(symbols)} symbols; replace it"
+            f"{near and f' (perhaps by {near})'}, "
+            'or pass errors="skip" to leave it out')
 
 # %% ../nbs/00_tokenizer.ipynb #d94f0d43
 @patch

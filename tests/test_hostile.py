@@ -4,15 +4,17 @@ from pathlib import Path
 
 import pytest, safetensors.torch, torch
 
-from gpt_scratch.toolbox.checkpoint import CONFIG, MODEL, STATE, TENSORS, TOKENIZER, CheckpointError, load_checkpoint, verify_checkpoint
+from gpt_scratch.model import GPTConfig
+from gpt_scratch.toolbox.checkpoint import CARD, CONFIG, MODEL, STATE, TENSORS, TOKENIZER, CheckpointError, load_checkpoint
 from gpt_scratch.toolbox.cli import main
+from gpt_scratch.toolbox.export import import_original, original_shapes
 from gpt_scratch.toolbox.log import plot_run, read_history
 from gpt_scratch.toolbox.run import pick_device, resume_run, train
 from test_checkpoint import reseal
 
 TEXT = "To be, or not to be, that is the question:\nWhether 'tis nobler in the mind to suffer\n"*4
 SMALL = dict(preset="tiny", n_layer=1, n_embd=8, n_head=2, block_size=16, max_iters=4, eval_interval=2, device="cpu", progress=False)
-CASES = int(os.environ.get("GPT_SCRATCH_CASES", 100)) # of a file's; 1000 for all
+CASES = int(os.environ.get("GPT_SCRATCH_CASES", 40)) # of a file's; 1000 for all
 DEEP = "[" * 200_000
 ODD = [None, True, -1, 0, 2**62, 10**400, 0.5, math.inf, math.nan, "", "x", "\x1b[2J", [], ["x"], {}, {"x": 1}]
 
@@ -52,7 +54,7 @@ def uses(folder):
     yield lambda: plot_run(folder.parent).clear()
 
 
-def hold(folder):
+def hold(folder, info=True):
     "Use the checkpoint in each way; fails for an error that isn't one line of ours. How often it was refused."
     refused = 0
     with warnings.catch_warnings():
@@ -62,6 +64,7 @@ def hold(folder):
             except ValueError as e:
                 assert "\n" not in str(e) and ": " in str(e) and len(str(e)) < 800, e
                 refused += 1
+        if not info: return refused
         with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(out): code = main(["info", "--checkpoint", str(folder)])
         assert code in (0, 1) and "\x1b" not in out.getvalue()
     return refused
@@ -124,3 +127,50 @@ def test_any_line_in_a_history(run, line):
     with open(run/"history.jsonl", "a") as f: f.write(line + "\n")
     assert hold(run/"step-000004") == 0
     assert all(math.isfinite(v) for row in read_history(run) for v in row.values())
+
+
+# ---- what never ends, and what a terminal would obey
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes and devices")
+@pytest.mark.parametrize("what", ["pipe", "/dev/zero", "/dev/urandom"])
+def test_pipes_and_devices_are_not_read(tmp_path, what, capsys):
+    "By `train` with and without a folder, by `import`, and by a resumed run."
+    path = Path(what)
+    if what == "pipe": os.mkfifo(path := tmp_path/"pipe")
+    for call in (lambda: train(path, **SMALL), lambda: train(path, tmp_path/"run", **SMALL), lambda: import_original(path)):
+        with pytest.raises(ValueError, match="is a pipe or a device"): call()
+    assert not (tmp_path/"run").exists()
+    assert main(["evaluate", "--input", str(path)]) == 1 and "is a pipe or a device" in capsys.readouterr().err
+
+
+def laughs(depth):
+    "A list that is small on the disk and enormous in words."
+    value = "ha"
+    for _ in range(depth): value = [value]*10
+    return value
+
+
+@pytest.mark.parametrize("field", ["n_embd", "dropout", "anything"])
+def test_nested_hyperparameters_are_refused_at_once(tmp_path, field):
+    sizes = dict(vocab_size=2, block_size=4, n_embd=4, n_head=1, n_layer=1, dropout=0.)
+    weights = {name: torch.zeros(shape) for name, shape in original_shapes(GPTConfig(**sizes)).items()}
+    torch.save(dict(model_state_dict=weights, hyperparameters={**sizes, field: laughs(12)}, stoi={"a": 0, "b": 1}, itos={0: "a", 1: "b"}), tmp_path/"x.pt")
+    with pytest.raises(CheckpointError, match="hyperparameters should be numbers and words"): import_original(tmp_path/"x.pt")
+
+
+@pytest.mark.parametrize("text", ["a\0b"*99, " \n\t"*99])
+def test_a_text_that_is_none(text):
+    with pytest.raises(ValueError, match="zero character at position 1|the text is empty"): train(text, **SMALL)
+
+
+def test_a_terminal_obeys_nobody(run, capsys):
+    "Escape sequences in a model card, in the name of a tensor and in a path are shown as what they are."
+    folder = run/"step-000004"
+    tensors = safetensors.torch.load((folder/MODEL).read_bytes())
+    reseal(folder, CARD, "# \x1b]0;owned\x07 A model\x9b2J\n".encode())
+    assert main(["info", "--checkpoint", str(folder)]) == 0
+    reseal(folder, MODEL, safetensors.torch.save({**tensors, "\x1b[2Jmore": torch.zeros(1)}))
+    assert main(["info", "--checkpoint", str(folder)]) == 1
+    assert main(["info", "--checkpoint", str(run/"\x1b[31m")]) == 1
+    said = capsys.readouterr()
+    assert not {"\x1b", "\x07", "\x9b"} & {*said.out, *said.err} and "A model" in said.out and "more" in said.err

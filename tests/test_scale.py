@@ -8,7 +8,6 @@ from torch.nn import functional as F
 dist = pytest.importorskip("torch.distributed")
 if not dist.is_available() or not dist.is_gloo_available(): pytest.skip("torch was built without gloo", allow_module_level=True)
 
-from gpt_scratch.beyond.scale import ParallelRun
 from gpt_scratch.model import GPTConfig, GPTLanguageModel
 from gpt_scratch.tokenizer import CharTokenizer
 from gpt_scratch.toolbox.checkpoint import latest_checkpoint, load_trainer, steps, verify_checkpoint

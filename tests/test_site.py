@@ -41,14 +41,18 @@ class Outline(HTMLParser):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_page(page):
-    "Headings in order, a text for every image, at most 700 kB with its pictures."
+    "Headings in order, a text for every image, at most 700 kB with its pictures, our styles and scripts."
     path = SITE/f"{page}.html"
     text = path.read_text(encoding="utf-8")
     page = Outline(text)
     assert page.levels[:1] == [1] and all(b <= a + 1 for a, b in zip(page.levels, page.levels[1:])), page.levels
     assert page.without_alt == []
-    pictures = {(path.parent/src).resolve() for src in re.findall(r'<img[^>]*\bsrc="([^":]+)"', text)}
-    assert len(text.encode()) + sum(p.stat().st_size for p in pictures if p.is_file()) < 700_000
+    assert not re.search(r"<summary>\s*<[ou]l", text), "a question that begins like a list"
+    assert not re.search("<code>[^<]*[–“][^<]*</code>", text) # Quarto sets typographic quotes and dashes in raw HTML
+    assert f"`]({site_url()}" not in re.sub("<[^>]+>", "", text), "a link of Markdown in a box of code"
+    files = {(path.parent/name).resolve() for name in re.findall(r'<(?:img|script|link)\b[^>]*\b(?:src|href)="([^":#]+)"', text)}
+    ours = [p for p in files if p.suffix in (".png", ".svg", ".js", ".css") and p.is_file() and "site_libs" not in p.parts]
+    assert len(text.encode()) + sum(p.stat().st_size for p in ours) < 700_000
 
 
 class Server(SimpleHTTPRequestHandler):
@@ -92,9 +96,9 @@ def visit(browser):
     assert complaints == []
 
 
-AXE = """() => axe.run(document, {resultTypes: ["violations"], runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]})
+AXE = """() => axe.run(document, {resultTypes: ["violations"], runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"], rules: {"target-size": {enabled: true}}})
   .then(found => found.violations.map(v => `${v.id}: ${v.nodes[0].html.slice(0, 120)} ${v.nodes[0].failureSummary}`))"""
-# axe takes long, so the second time a kind of token stands in code it becomes plain text; of the formulas two stay, and of the sidebar's links eight
+# axe takes long, so the second time a kind of token stands in code it becomes plain text; of the formulas two stay, of a table's rows six, of the sidebar's links eight
 ONE_OF_A_KIND = """() => {
   const seen = new Set();
   for (const box of document.querySelectorAll("main pre")) {
@@ -102,21 +106,25 @@ ONE_OF_A_KIND = """() => {
     box.normalize();
   }
   for (const formula of [...document.querySelectorAll("math")].slice(2)) formula.textContent = "";
+  for (const row of document.querySelectorAll("main tr:nth-child(n+6)")) row.remove();
   for (const link of [...document.querySelectorAll("#quarto-sidebar li li:not(:has(.active))")].slice(8)) link.remove();
 }"""
 PROSE = """[...document.querySelectorAll("main p, main li")].filter(e => e.textContent.length > 200 && e.offsetWidth > 46*parseFloat(getComputedStyle(document.documentElement).fontSize)).map(e => e.textContent.slice(0, 60))"""
+
+TOO_SMALL = """[...document.querySelectorAll("main img")].filter(e => e.naturalWidth > 400 && e.width < .99*Math.min(540, e.naturalWidth)).map(e => [e.src, e.width, e.naturalWidth])"""
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("page", PAGES)
 def test_in_a_browser(visit, page, theme):
-    "Nothing to scroll sideways at any width, lines that can be read, the theme of the system, and nothing that axe-core holds against it at WCAG 2.1 AA."
+    "Nothing to scroll sideways at any width, lines and figures that can be read, the theme of the system, nothing that axe-core holds against it at WCAG 2.1 AA, and room for a finger."
     axe = pytest.importorskip("axe_playwright_python", reason="this test needs: pip install axe-playwright-python")
     tab = visit(page, theme)
     for width in WIDTHS:
         tab.set_viewport_size({"width": width, "height": 900})
         assert tab.evaluate("document.documentElement.scrollWidth") <= width
         assert tab.evaluate(PROSE) == [], width
+        assert tab.evaluate(TOO_SMALL) == [], width
     red = int(re.findall(r"\d+", tab.evaluate("getComputedStyle(document.body).backgroundColor"))[0])
     assert red > 200 if theme == "light" else red < 60
     tab.evaluate((Path(axe.__file__).parent/"axe.min.js").read_text(encoding="utf-8"))
@@ -146,6 +154,18 @@ def test_on_a_phone(visit, page):
     assert title.evaluate("e => e.scrollWidth <= e.clientWidth + 1 && e.getBoundingClientRect().right < 320")
 
 
+def test_without_scripts(browser):
+    "The title stands below the header, and the sample and the way in are there."
+    windows, address = browser
+    plain = windows["light"].browser.new_context(java_script_enabled=False, viewport={"width": 390, "height": 900})
+    tab = plain.new_page()
+    tab.goto(f"{address}/index.html")
+    header, title = tab.locator("#quarto-header").bounding_box(), tab.locator("h1").first.bounding_box()
+    assert title["y"] >= header["y"] + header["height"]
+    assert tab.locator("main pre").filter(has_text="BENVOLIO:").first.is_visible() and tab.locator("main .start").first.is_visible()
+    plain.close()
+
+
 def test_code_fits(visit):
     "A line of 88 characters stands on one line beside both sidebars, and a wrapped one continues further in than it began."
     tab = visit("attention")
@@ -171,9 +191,21 @@ def test_old_anchors(page):
         assert anchor in here or not now or leads in now, f"{page}.html#{anchor} leads to {leads} and is on {now}"
 
 
-def test_an_old_link_is_followed(visit):
-    tab = visit("tokenizer.html#bpetokenizer.encode")
-    tab.wait_for_url("**/beyond/bytepairs.html#bpetokenizer.encode")
+def test_renamed_sections():
+    "What page.html says of a section of 0.1 that has another name now: the old name is gone, the new one is there."
+    rows = re.search(r"RENAMED = \{\n(.+?)\n  \};", (ROOT/"nbs/page.html").read_text(encoding="utf-8"), re.S)[1]
+    for page, names in re.findall(r'^ *"?([\w/]+)"?: \{(.+)\},$', rows, re.M):
+        for old, new in re.findall(r'"([^"]+)": "([^"]+)"', names):
+            there, _, anchor = new.rpartition("#")
+            assert f'id="{old}"' not in DEFINED[SITE/f"{page}.html"], old
+            assert f'id="{anchor}"' in DEFINED[SITE/(there or f"{page}.html")], new
+
+
+@pytest.mark.parametrize("old,new", [("tokenizer.html#bpetokenizer.encode", "beyond/bytepairs.html#bpetokenizer.encode"),
+                                     ("block.html#digesting", "block.html#working-on-what-was-gathered"), ("tokenizer.html#rung-4-learning-the-merges", "beyond/bytepairs.html#learning-the-merges")])
+def test_an_old_link_is_followed(visit, old, new):
+    tab = visit(old)
+    tab.wait_for_url(f"**/{new}")
 
 
 @pytest.mark.parametrize("path", sorted((ROOT/"_proc").rglob("*.ipynb")), ids=lambda path: path.relative_to(ROOT/"_proc").with_suffix("").as_posix())
@@ -249,3 +281,9 @@ def test_search(visit):
     tab.keyboard.type("softmax")
     tab.wait_for_timeout(800)
     assert tab.get_by_text("Attention").count() > 1
+
+
+def test_corpus_for_the_tab():
+    "Either build puts Shakespeare among the files, for the page that trains on it."
+    from gpt_scratch.toolbox.corpus import tinyshakespeare
+    assert (SITE/"corpus/tinyshakespeare.txt").read_bytes() == tinyshakespeare().encode()

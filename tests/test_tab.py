@@ -1,13 +1,17 @@
 "A GPT that learns in the browser: what nbs/live/train.js computes in Chromium, beside what torch computes from the same weights and batches."
-import json, os, re, shutil, subprocess, sys, zipfile
+import base64, io, json, os, re, shutil, subprocess, sys, time, zipfile
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np, pytest, torch
 
+from gpt_scratch.beyond.bytepairs import BPETokenizer
 from gpt_scratch.beyond.speedrun import Speedrun, SpeedrunConfig, ngram_rows
 from gpt_scratch.model import GPTConfig, GPTLanguageModel
 from gpt_scratch.tokenizer import CharTokenizer
-from gpt_scratch.toolbox.checkpoint import save_checkpoint
+from gpt_scratch.toolbox.checkpoint import load_checkpoint, save_checkpoint
+from gpt_scratch.toolbox.cli import main
 from gpt_scratch.toolbox.corpus import tinyshakespeare
 from gpt_scratch.toolbox.html import live_file
 from gpt_scratch.toolbox.run import CAREFUL
@@ -17,7 +21,6 @@ from browser import FETCH_AND_PACK, axe, serve, unpack
 SHAPES = {"speedrun": (SpeedrunConfig(), Speedrun), "plain": (GPTConfig(vocab_size=60, block_size=33, n_embd=48, n_head=4, n_layer=3, dropout=0.), GPTLanguageModel)}
 ROOT = Path(__file__).parents[1]
 LIVE = ROOT/"nbs/live"
-COMMAND = [sys.executable, "-c", "import sys; from gpt_scratch.toolbox.cli import main; sys.exit(main())"]
 STEPS = dict(max_iters=10, batch_size=6, learning_rate=.016, warmup_iters=3)
 
 
@@ -136,7 +139,6 @@ def test_evaluation(page, shape, N):
 
 # ---- the page -------------------------------------------------------------------------------------------------------
 
-SCRIPTS = ("read", "gpt", "work", "train", "study")
 GERMAN = "Die Grüße der Bäume fließen übers Öl. »Ja«, sagt er, »äußerst schön!«\n"
 
 
@@ -151,7 +153,7 @@ def site(folder):
     markup = next(source for cell in json.loads((LIVE.parent/"beyond/tab.ipynb").read_text(encoding="utf-8"))["cells"]
                   if "trainHere" in (source := "".join(cell["source"])))
     colors = re.search(r"<style>(.*?){{css}}", live_file("page.html"), re.S)[1]
-    head = f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>In the tab</title><link rel="icon" href="data:,"><style>{colors}</style></head>'
+    head = f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>In the tab</title><link rel="icon" href="data:,"><style>{colors} pre {{ color: #111; }}</style></head>' # as Quarto's theme has it
     (root/"beyond/tab.html").write_text(f"{head}<body><main><h1>In the tab</h1><h2>Train it</h2>{markup[markup.index('<link'):]}</main></body></html>", encoding="utf-8")
     with serve(root) as address: yield f"{address}/beyond/tab.html"
 
@@ -206,7 +208,7 @@ def test_race(visit):
 
 
 def test_own_text(visit, tmp_path):
-    "Paste, pause, talk meanwhile, resume, look inside, finish; then the checkpoint does what every checkpoint does."
+    "Paste, pause, talk meanwhile, resume, look inside, finish, take it home as a page of its own; then go on with it from the zip."
     tab = visit()
     tab.get_by_label("Paste a text").fill(GERMAN*60)
     tab.get_by_role("combobox", name="For").select_option("1 minute")
@@ -226,16 +228,9 @@ def test_own_text(visit, tmp_path):
     tab.get_by_role("button", name="Resume").click()
     tab.wait_for_function("n => parseInt(document.querySelector('.tab-progress').textContent.replace(',', '')) >= n", arg=int(steps.split()[0].replace(",", "")) + 5)
     tab.get_by_role("button", name="Finish now").click()
-    loss = float(status(tab, "nats per character on the whole part")[:6])
+    status(tab, "nats per character on the whole part")
     with tab.expect_download() as given: tab.get_by_role("button", name="Download the checkpoint").click()
     given.value.save_as(tmp_path/"my-gpt.zip")
-    with zipfile.ZipFile(tmp_path/"my-gpt.zip") as packed:
-        assert packed.testzip() is None
-        packed.extractall(tmp_path)
-    (tmp_path/"rest.txt").write_text((GERMAN*60)[int(len(GERMAN*60)*.9):], encoding="utf-8")
-    assert "Grüße" in gpt_scratch("generate", "--checkpoint", tmp_path/"my-gpt", "--prompt", "Die ", "--max_new_tokens", "80", "--temperature", "0")
-    told = gpt_scratch("evaluate", "--checkpoint", tmp_path/"my-gpt", "--input", tmp_path/"rest.txt")
-    assert any(abs(float(number) - loss) < 1e-3 for number in re.findall(r"\d+\.\d+", told)), (told, loss)
     tab.locator("input[type=file]").set_input_files(tmp_path/"my-gpt.zip")
     tab.get_by_text("It goes on with my-gpt.zip").wait_for()
     shorten(tab, seconds=.3)
@@ -251,10 +246,111 @@ def test_own_text(visit, tmp_path):
     assert "my-gpt: 8" in alone.locator(".live-status").inner_text()
 
 
-def gpt_scratch(*command):
-    done = subprocess.run([*COMMAND, *map(str, command)], capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+def gpt_scratch(*words):
+    "Exit code, output and complaints of a command."
+    with redirect_stdout(io.StringIO()) as said, redirect_stderr(io.StringIO()) as complained: code = main(list(map(str, words)))
+    return code, said.getvalue(), complained.getvalue()
+
+
+@pytest.mark.parametrize("shape", ["tables", "plain"])
+def test_taken_home(visit, chromium, tmp_path, shape):
+    "The downloaded checkpoint does what every checkpoint does, with the page's loss; only a run can't be resumed from it."
+    tab, home, rest, german = visit(), tmp_path/"my-gpt", tmp_path/"rest.txt", GERMAN*60
+    tab.get_by_label("Paste a text").fill(german)
+    tab.get_by_role("combobox", name="Model").select_option(shape)
+    shorten(tab, seconds=1)
+    tab.get_by_role("combobox", name="For").select_option("10 seconds")
+    tab.get_by_role("button", name="Learn it").click()
+    loss = float(status(tab, "nats per character on the whole part")[:6])
+    with tab.expect_download() as given: tab.get_by_role("button", name="Download the checkpoint").click()
+    given.value.save_as(tmp_path/"my-gpt.zip")
+    with zipfile.ZipFile(tmp_path/"my-gpt.zip") as packed:
+        assert packed.testzip() is None
+        packed.extractall(tmp_path)
+    rest.write_text(german[int(len(german)*.9):], encoding="utf-8")
+    (tmp_path/"all.txt").write_text(german, encoding="utf-8")
+    model, symbols = load_checkpoint(home)
+    assert abs(estimate_loss(model, torch.tensor(symbols.encode(rest.read_text(encoding="utf-8")))) - loss) < 1e-3
+    code, said, _ = gpt_scratch("evaluate", "--checkpoint", home, "--input", rest)
+    assert code == 0 and any(abs(float(number) - loss) < 1e-3 for number in re.findall(r"\d+\.\d+", said)), (said, loss)
+    code, said, _ = gpt_scratch("generate", "--checkpoint", home, "--prompt", "Die ", "--max_new_tokens", 40)
+    assert code == 0 and said.startswith("Die ") and len(said) > 44
+    code, _, complaint = gpt_scratch("train", "--resume", home, "--input", tmp_path/"all.txt")
+    assert code == 1 and "without its training state" in complaint and len(complaint.splitlines()) == 1
+    code, _, complaint = gpt_scratch("finetune", "--checkpoint", home, "--input", tmp_path/"all.txt", "--out", tmp_path/"finer", "--max_iters", 2)
+    assert code == 0, complaint
+    assert load_checkpoint(tmp_path/"finer")[0].config.vocab_size == model.config.vocab_size
+    code, _, complaint = gpt_scratch("export", home, "--html", tmp_path/"alone.html")
+    assert code == 0, complaint
+    alone = chromium.new_page()
+    alone.goto((tmp_path/"alone.html").as_uri())
+    alone.locator(".live-status", has_text="parameters").wait_for()
+    alone.close()
+
+
+STUDY = """async ([files, text]) => {
+    const bytes = Uint8Array.from(atob(files["model.safetensors"]), c => c.charCodeAt(0)), thread = new Thread(new URL("../live/", document.baseURI), ["train", "study"]);
+    const about = await thread.ask("study", {text, files: {config: atob(files["config.json"]), tokenizer: new TextDecoder().decode(Uint8Array.from(atob(files["tokenizer.json"]), c => c.charCodeAt(0))),
+        weights: bytes.buffer}, settings: {rate: .001}});
+    const losses = [];
+    for (const most of [0, 3]) {
+      if (most) await thread.ask("advance", {steps: most, milliseconds: 60000});
+      let found;
+      do found = await thread.ask("check"); while (found.done < 1);
+      losses.push(found.loss);
+    }
+    return [about.parameters, ...losses];
+}"""
+
+
+@pytest.mark.parametrize("kind", SHAPES)
+def test_checkpoint_goes_on(visit, folder, kind):
+    "A checkpoint that Python wrote begins on the page at Python's loss, and learns from there; dropped on the page, it is what the run goes on with."
+    torch.manual_seed(1)
+    config, make = SHAPES[kind]
+    symbols, text = CharTokenizer(map(chr, range(60, 60+config.vocab_size))), "ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefgh"*80
+    save_checkpoint(folder/f"on-{kind}", model := make(config), symbols)
+    parameters, before, after = visit().evaluate(STUDY, [packed(folder/f"on-{kind}"), text])
+    ids = torch.tensor(symbols.encode(text))
+    assert parameters == sum(p.numel() for p in model.parameters())
+    assert abs(before - estimate_loss(model.eval(), ids[int(.9*len(ids)):])) < 1e-3 and after < before - .01
+    tab = visit()
+    drop(tab, packed(folder/f"on-{kind}"))
+    tab.get_by_text("It goes on with your files, on Shakespeare if there is no other text").wait_for()
+    drop(tab, {"letters.txt": base64.b64encode(text.encode()).decode()})
+    tab.get_by_text("The text: letters.txt, 2,800 characters.").wait_for()
+    shorten(tab, seconds=.3)
+    tab.get_by_role("combobox", name="For").select_option("10 seconds")
+    tab.get_by_role("button", name="Learn it").click()
+    assert float(status(tab, "nats per character on the whole part")[:6]) < before
+
+
+def packed(folder): return {path.name: base64.b64encode(path.read_bytes()).decode() for path in folder.iterdir()}
+
+
+def drop(tab, files):
+    "Drop files, {name: base64 of its bytes}, on the page."
+    tab.evaluate("""files => {
+        const transfer = new DataTransfer();
+        for (const [name, text] of Object.entries(files)) transfer.items.add(new File([Uint8Array.from(atob(text), c => c.charCodeAt(0))], name));
+        document.querySelector(".tab").dispatchEvent(new DragEvent("drop", {dataTransfer: transfer, bubbles: true, cancelable: true}));
+    }""", files)
+
+
+def test_in_the_background(visit):
+    "A tab that the browser froze goes on when it is looked at again, and the time in between isn't counted as learning."
+    tab = visit()
+    tab.get_by_label("Paste a text").fill(GERMAN*60)
+    shorten(tab, seconds=3)
+    tab.get_by_role("combobox", name="For").select_option("10 seconds")
+    tab.get_by_role("button", name="Learn it").click()
+    tab.wait_for_function("parseInt(document.querySelector('.tab-progress').textContent) >= 5")
+    devtools = tab.context.new_cdp_session(tab)
+    devtools.send("Page.setWebLifecycleState", {"state": "frozen"})
+    time.sleep(4)
+    devtools.send("Page.setWebLifecycleState", {"state": "active"})
+    told = status(tab, "nats per character on the whole part")
+    assert 3 <= float(re.search(r"([\d.]+) of learning", told)[1]) < 5
 
 
 REFUSED = {"short": ("a\nb"*100, "takes at least 2,000"), "binary": ("ab\0c"*1000, "isn't text"), "symbols": ("".join(map(chr, range(0x4e00, 0x4e00+4500))), "4,500 different characters"),
@@ -276,18 +372,29 @@ def test_refused_texts(visit, tmp_path, text, reason):
 
 
 def test_refused_checkpoints(visit, folder):
-    tab = visit()
-    config = GPTConfig(vocab_size=60, block_size=16, n_embd=16, n_head=2, n_layer=1, dropout=.1)
-    save_checkpoint(folder/"dropout", GPTLanguageModel(config), CharTokenizer(map(chr, range(40, 100))))
-    tab.locator("input[type=file]").set_input_files([folder/"dropout"/name for name in ("config.json", "tokenizer.json", "model.safetensors")])
-    tab.get_by_text("It goes on with your files").wait_for()
+    "Dropout, byte pairs, another kind of model, a file that is no checkpoint: each by name, and the page is ready for another."
+    tab, chars = visit(), CharTokenizer(map(chr, range(40, 100)))
+    config = GPTConfig(vocab_size=60, block_size=16, n_embd=16, n_head=2, n_layer=1, dropout=0.)
+    save_checkpoint(folder/"good", GPTLanguageModel(config), chars)
+    save_checkpoint(folder/"dropout", GPTLanguageModel(replace(config, dropout=.1)), chars)
+    pairs = BPETokenizer.train("low lower lowest "*50, 260)
+    save_checkpoint(folder/"pairs", GPTLanguageModel(replace(config, vocab_size=pairs.vocab_size)), pairs)
+    other = packed(folder/"good") | {"config.json": base64.b64encode(b'{"variant": "newer"}').decode()}
+    del other["manifest.json"]
     tab.get_by_label("Paste a text").fill("ABCDEFGH"*400)
+    for files, reason in ((packed(folder/"dropout"), "trained with dropout 0.1"), (packed(folder/"pairs"), "reads byte pairs"), (other, 'the variant "newer"')):
+        drop(tab, files)
+        tab.get_by_text("It goes on with your files").wait_for()
+        tab.get_by_role("button", name="Learn it").click()
+        assert "\n" not in status(tab, reason)
+        tab.get_by_role("button", name="Forget it").click()
+    for name, data in {"junk.zip": b"PK\3\4 nothing", "model.safetensors": b"alone"}.items():
+        drop(tab, {name: base64.b64encode(data).decode()})
+        status(tab, "in this zip" if name.endswith("zip") else "there is no checkpoint among these files")
+    shorten(tab, seconds=.2)
+    tab.get_by_role("combobox", name="For").select_option("10 seconds")
     tab.get_by_role("button", name="Learn it").click()
-    status(tab, "trained with dropout 0.1")
-    tab.get_by_role("button", name="Forget it").click()
-    (folder/"junk.zip").write_bytes(b"PK\3\4 nothing")
-    tab.locator("input[type=file]").set_input_files(folder/"junk.zip")
-    status(tab, "in this zip")
+    status(tab, "nats per character on the whole part")
 
 
 def test_without_the_corpus(chromium, site, folder):
@@ -336,5 +443,4 @@ def test_site_corpus(tmp_path):
     environment |= {"GPT_SCRATCH_CACHE": str(tmp_path/"cache"), "GPT_SCRATCH_CORPUS": str(tmp_path/"other.txt"), "QUARTO_PROJECT_DIR": str(tmp_path/"away")}
     done = subprocess.run([sys.executable, script], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0 and "without Shakespeare" in done.stderr and not (tmp_path/"away").exists()
-    assert "site_corpus.write(cfg.doc_path)" in (ROOT/"tools/build_site.py").read_text(encoding="utf-8")
     assert subprocess.run(["git", "check-ignore", "-q", "nbs/corpus/tinyshakespeare.txt"], cwd=ROOT).returncode in (0, 128)

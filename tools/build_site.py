@@ -14,7 +14,8 @@ from smalldocs import markdown
 from smalldocs.config import load
 from smalldocs.site import Site
 
-import check_site, learner, site_corpus
+import check_site, site_corpus
+from gpt_scratch.toolbox.learn import write_copies
 
 
 class CourseSite(Site):
@@ -48,7 +49,7 @@ def main():
     site.out = cfg.doc_path
     pages = site.build()
     os.chdir(root)
-    learner.write(cfg.doc_path / "learner")
+    write_copies(cfg.doc_path / "learner", pictures=False)
     site_corpus.write(cfg.doc_path)
     print(f"{pages} pages built in {cfg.doc_path.name}")
     check_site.main()

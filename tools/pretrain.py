@@ -14,7 +14,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-import gpt_scratch.generate
+import gpt_scratch.generate # noqa: F401 gives models their `stream`
 from gpt_scratch.attention import MultiHeadAttention
 from gpt_scratch.data import ngram_losses
 from gpt_scratch.model import count_parameters

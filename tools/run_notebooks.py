@@ -3,7 +3,7 @@
 Skips the cells that nbdev_test skips (`#| eval: false`, the tst_flags of settings.ini, the export cell) and keeps their
 saved outputs; --slow runs the slow ones as well. Stops at the first error. Ends with nbdev_clean, so a second run leaves the same bytes.
 """
-import argparse, json, os, sys, time
+import argparse, os, sys, time
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -6,18 +6,19 @@
 from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 import torch
+from ..model import GPTLanguageModel
 from ..tokenizer import CharTokenizer,UnknownCharacter
-from ..toolbox.checkpoint import load_checkpoint
+from ..toolbox.checkpoint import build,load_checkpoint
 from ..toolbox.log import Logger
-from ..toolbox.files import prepare
-from ..toolbox.run import Run,check_length,check_sizes,claim_folder,make_configs,pick_device
+from ..toolbox.files import pieces,prepare
+from ..toolbox.run import Run,check_length,check_sizes,claimed,make_configs,pick_device
 from ..train import TrainConfig
 
 # %% auto #0
-__all__ = ['GENTLE', 'check_vocabulary', 'finetune', 'new_ids']
+__all__ = ['GENTLE', 'check_vocabulary', 'widened', 'finetune', 'new_ids']
 
 # %% ../../nbs/beyond/finetune.ipynb #04bdddbe
 def check_vocabulary(
@@ -29,7 +30,25 @@ def check_vocabulary(
     except UnknownCharacter:
         missing = Counter(c for c in text if c not in tokenizer.stoi).most_common()
         shown = ", ".join(f"{c!r} ×{n}" for c,n in missing[:12])+(", …" if missing[12:] else "")
-        raise ValueError(f'the model doesn\'t know {len(missing)} of the characters in this text: {shown}; replace them, or leave them out with errors="skip"') from None
+        raise ValueError(f'the model doesn\'t know {len(missing)} of the characters in this text: {shown}; let it learn them with add_symbols=True, leave them out with errors="skip", or replace them') from None
+
+# %% ../../nbs/beyond/finetune.ipynb #5ed988cc
+def widened(
+    model:GPTLanguageModel, # in which symbols have an id each
+    tokenizer:CharTokenizer, # its tokenizer
+    text:str, # whose characters are to be known as well
+)->tuple[GPTLanguageModel,CharTokenizer]: # both anew, with a place for each character of the text
+    "A model that knows more symbols, and thinks of the old ones what it thought before."
+    if not isinstance(tokenizer, CharTokenizer): return model,tokenizer # byte pairs write any text
+    if getattr(model.config, "variant", "")=="speedrun": raise ValueError(
+        "a speedrun can't learn new symbols: its tables are addressed by all the ids together, so that every entry would move; train a new one on both texts")
+    wider = CharTokenizer({*tokenizer.itos, *text})
+    larger = build(replace(model.config, vocab_size=wider.vocab_size))
+    places,state = wider.encode("".join(tokenizer.itos)),larger.state_dict()
+    for name,value in model.state_dict().items():
+        if state[name].shape==value.shape: state[name].copy_(value)
+        else: state[name][places] = value # a row per symbol
+    return larger,wider
 
 # %% ../../nbs/beyond/finetune.ipynb #571c867c
 GENTLE = dict(max_iters=100, batch_size=4, learning_rate=3e-4, schedule="cosine", warmup_iters=5, weight_decay=0.1, beta2=0.99, grad_clip=1.0, eval_interval=50)
@@ -43,6 +62,7 @@ def finetune(
     callback:Callable|None=None, # called with the run before each step and once at the end
     progress:bool=True, # show how it goes
     loggers:list[str|Logger]=(), # who else wants to see the history
+    add_symbols:bool=False, # whether the model learns characters that it doesn't know
     **options, # dropout, or any field of TrainConfig
 )->Run: # with `model`, `tokenizer`, `history` and `out`; `train(text, resume=out)` goes on with it
     "Train a finished model on a new text."
@@ -50,20 +70,23 @@ def finetune(
     base,tokenizer = load_checkpoint(model)
     sizes,settings = make_configs(options, base.config, TrainConfig(**GENTLE))
     check_sizes(base.config, sizes)
-    ids = new_ids(text, tokenizer, errors)
-    check_length(ids, sizes, settings)
-    if out: claim_folder(out)
     torch.manual_seed(settings.seed)
-    student = type(base)(sizes).to(where)
-    student.load_state_dict(base.state_dict())
-    return Run(student, tokenizer, ids, settings, out, loggers).fit(callback, progress)
+    if add_symbols: base,tokenizer = widened(base, tokenizer, set().union(*pieces(text)))
+    with claimed(out):
+        ids = new_ids(text, tokenizer, errors, out)
+        check_length(ids, sizes, settings)
+        student = build(replace(sizes, vocab_size=tokenizer.vocab_size)).to(where)
+        student.load_state_dict(base.state_dict())
+        run = Run(student, tokenizer, ids, settings, out, loggers)
+    return run.fit(callback, progress)
 
 # %% ../../nbs/beyond/finetune.ipynb #0802cff9
 def new_ids(
     text:str|Path, # the text itself, or the path of a UTF-8 file
     tokenizer:CharTokenizer, # of the model
     errors:str, # "strict" or "skip"
+    folder:Path|None, # where a file's ids are kept
 )->torch.Tensor: # the ids, `(N,)`
     "The ids of a new text in an old vocabulary."
-    try: return prepare(text, tokenizer, errors=errors)[1]
+    try: return prepare(text, tokenizer, folder, errors)[1]
     except UnknownCharacter: check_vocabulary(text if isinstance(text, str) else text.read_text(encoding="utf-8-sig"), tokenizer)

@@ -9,18 +9,19 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file,save
 from torch import Tensor,nn
 from torch.nn import functional as F
 from ..attention import MultiHeadAttention
 from ..block import Block,FeedForward,LayerNorm
 from ..model import GPTConfig,GPTLanguageModel,init_weights
 from .bytepairs import BPETokenizer
+from ..toolbox.files import whole,write_synced
 
 # %% auto #0
 __all__ = ['ACTIVATIONS', 'NAMES', 'gelu_tanh', 'GPT2FeedForward', 'BiasedAttention', 'TiedHead', 'GPT2Config', 'GPT2', 'hf_name',
-           'read_hf', 'to_config', 'score_factor', 'from_hf_names', 'from_hf', 'fold_head_bias', 'hf_weights', 'to_hf',
-           'gpt2_alphabet', 'gpt2_tokenizer']
+           'read_hf', 'to_config', 'score_factor', 'from_hf_names', 'from_hf', 'fold_head_bias', 'doubled',
+           'hf_weights', 'to_hf', 'gpt2_alphabet', 'gpt2_tokenizer', 'hf_model', 'save_hf']
 
 # %% ../../nbs/beyond/gpt2.ipynb #70d2b1bb
 def gelu_tanh(
@@ -211,7 +212,34 @@ def fold_head_bias(
     if V>C: raise ValueError(f"the head's bias can't be moved into ln_f: with vocab_size {V} above n_embd {C} there are more equations than unknowns, and GPT-2's head has no bias; only a model with n_embd ≥ vocab_size or a head bias of zero can be exported")
     delta = torch.linalg.lstsq(W, b[:,None]).solution[:,0]
     if (W @ delta-b).abs().max()>1e-6*b.abs().max(): raise ValueError("the head's bias can't be moved into ln_f: two symbols have the same vector in lm_head.weight, but different biases")
+    if (W*delta).abs().sum(1).max()>100*(W.abs().sum(1)+b.abs()).max(): raise ValueError("the head's bias can't be moved into ln_f: the shift would be so large that float32 loses the rest")
     return (shift+delta).float()
+
+# %% ../../nbs/beyond/gpt2.ipynb #76498db4
+def doubled(
+    model:GPTLanguageModel, # the course's model
+)->GPT2: # twice as wide, with the same logits and no bias in its head
+    "The course's model as a GPT-2 whose vectors stand in the stream twice."
+    c,D,to = model.config,model.config.n_embd//model.config.n_head,{}
+    for name,t in model.state_dict().items():
+        t,place = t.detach().cpu().float(),name.split(".",2)[-1]
+        if place=="attention.qkv.weight": # (3,H,D,C) in the corner of (3,H,2D,2C)
+            t = F.pad(t.view(3, c.n_head, D, c.n_embd), (0,c.n_embd, 0,D))
+            t = torch.cat([t[:1]*math.sqrt(2), t[1:]]).reshape(-1, 2*c.n_embd)
+        elif place=="attention.proj.weight": t = F.pad(t.view(c.n_embd, c.n_head, D), (0,D)).reshape(c.n_embd, -1).repeat(2, 1)
+        elif place=="feed_forward.up.weight": t = F.pad(t, (0,c.n_embd))
+        elif place=="feed_forward.down.weight": t = t.repeat(2, 1)
+        elif place!="feed_forward.up.bias" and name.startswith("blocks."): t = t.repeat(2)
+        elif name.startswith("embedding."): t = t.repeat(1, 2)
+        to[name] = t
+    one = F.one_hot(torch.tensor(0), c.n_embd).float()
+    to["ln_f.weight"],to["ln_f.bias"] = F.pad(to["ln_f.weight"], (0,c.n_embd)),torch.cat([to["ln_f.bias"], one])
+    to["lm_head.weight"] = torch.cat([to["lm_head.weight"], to.pop("lm_head.bias")[:,None]*one], 1)
+    to |= {f"blocks.{i}.attention.qkv.bias":torch.zeros(6*c.n_embd) for i in range(c.n_layer)}
+    sizes = dict(vocab_size=c.vocab_size, block_size=c.block_size, n_embd=2*c.n_embd, n_head=c.n_head, n_layer=c.n_layer, dropout=c.dropout)
+    twice = GPT2(GPT2Config(**sizes, activation="relu", n_inner=4*c.n_embd, tied=False))
+    twice.load_state_dict(to)
+    return twice.eval()
 
 # %% ../../nbs/beyond/gpt2.ipynb #54baeb8e
 def hf_weights(
@@ -220,11 +248,12 @@ def hf_weights(
     "Write a model in Hugging Face's layout."
     c,is_gpt2 = model.config,type(model) is GPT2
     with torch.device("meta"): expected = GPT2(c) if is_gpt2 else GPTLanguageModel(c)
-    if [type(m) for m in model.modules()]!=[type(m) for m in expected.modules()]: raise ValueError("this model has parts that GPT-2 has no names for; only the course's model and GPT2 can be exported")
+    if [type(m) for m in model.modules()]!=[type(m) for m in expected.modules()]: raise ValueError("this model has parts that GPT-2 has no names for, such as a speedrun's tables; only the course's model and GPT2 can be exported")
     state = {name:t.detach().cpu().float() for name,t in model.state_dict().items()}
     state["lm_head.weight"] = model.lm_head.weight.detach().cpu().float()
     if not is_gpt2:
-        state["ln_f.bias"] = fold_head_bias(model)
+        try: state["ln_f.bias"] = fold_head_bias(model)
+        except ValueError: return hf_weights(doubled(model))
         del state["lm_head.bias"]
         state |= {f"blocks.{i}.attention.qkv.bias":torch.zeros(3*c.n_embd) for i in range(c.n_layer)}
     settings = dict(model_type="gpt2", vocab_size=c.vocab_size, n_positions=c.block_size, n_embd=c.n_embd, n_head=c.n_head, n_layer=c.n_layer,
@@ -269,3 +298,42 @@ def gpt2_tokenizer(
     try: tokens = [*alphabet.values(), *(b"".join(alphabet[c] for c in a+b) for a,b in merges)]
     except (KeyError, ValueError): raise ValueError(f"{path} is no list of merges: each line must be two tokens in GPT-2's alphabet, with a space between them") from None
     return BPETokenizer(tokens, ["<|endoftext|>"])
+
+# %% ../../nbs/beyond/gpt2.ipynb #a2dfbadf
+def hf_model(
+    tokenizer:object, # a `CharTokenizer` or a `BPETokenizer`
+)->dict: # what differs in tokenizer.json
+    "How Hugging Face's tokenizers library says the same."
+    if not isinstance(tokenizer, BPETokenizer):
+        cut = dict(type="Split", pattern={"Regex":r"[\s\S]"}, behavior="Isolated", invert=False)
+        return dict(pre_tokenizer=cut, decoder=dict(type="Fuse"), added_tokens=[], model=dict(type="WordLevel", vocab=tokenizer.stoi, unk_token="<unknown>"))
+    letters = {data:letter for letter,data in gpt2_alphabet().items()}
+    def spell(token): return "".join(letters[token[i:i+1]] for i in range(len(token)))
+    ranks = tokenizer.ranks
+    merges = [[spell(t[:i]), spell(t[i:])] for t in tokenizer.tokens for i in range(1, len(t)) if t[:i] in ranks and t[i:] in ranks]
+    flags = dict(single_word=False, lstrip=False, rstrip=False, normalized=False, special=True)
+    added = [dict(id=i, content=name, **flags) for name,i in tokenizer.special_ids.items()]
+    byte_level = dict(type="ByteLevel", add_prefix_space=False, trim_offsets=True, use_regex=True)
+    return dict(pre_tokenizer=byte_level, decoder=byte_level, added_tokens=added, model=dict(type="BPE", dropout=None, unk_token=None, continuing_subword_prefix=None,
+        end_of_word_suffix=None, fuse_unk=False, byte_fallback=False, vocab={spell(token):i for token,i in ranks.items()}, merges=merges))
+
+# %% ../../nbs/beyond/gpt2.ipynb #bd48c7b5
+def save_hf(
+    model:GPTLanguageModel, # the course's model or a `GPT2`
+    tokenizer:object, # its tokenizer
+    folder:str|Path, # the folder to make; it must not exist
+)->Path: # the folder, for `pipeline("text-generation", model=folder)` of transformers
+    "Write weights, tokenizer and settings as Hugging Face's libraries read them; none of them is needed for it."
+    folder,(settings,tensors) = Path(folder),hf_weights(model)
+    if folder.exists(): raise ValueError(f"{folder} exists and is never overwritten: choose another name")
+    if settings["tie_word_embeddings"]: del tensors["lm_head.weight"]
+    nothing = dict(bos_token_id=None, eos_token_id=None, pad_token_id=0)
+    texts = {"config.json":settings | nothing | dict(architectures=["GPT2LMHeadModel"], dtype="float32"),
+        "generation_config.json":nothing | dict(max_length=model.config.block_size, do_sample=True, temperature=0.8),
+        "tokenizer_config.json":dict(tokenizer_class="PreTrainedTokenizerFast", model_max_length=model.config.block_size, clean_up_tokenization_spaces=False),
+        "tokenizer.json":dict(version="1.0", truncation=None, padding=None, normalizer=None, post_processor=None) | hf_model(tokenizer)}
+    with whole(folder) as temporary:
+        temporary.mkdir()
+        for name,data in texts.items(): write_synced(temporary/name, json.dumps(data, ensure_ascii=False, indent=1).encode())
+        write_synced(temporary/"model.safetensors", save(tensors, {"format":"pt"}))
+    return folder

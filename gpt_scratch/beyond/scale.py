@@ -16,8 +16,8 @@ from ..model import GPTConfig,count_flops,count_parameters
 from ..toolbox.files import read_text
 from ..toolbox.faults import Stopped,Stopper
 from ..toolbox.log import Logger
-from ..toolbox.run import Run,pick_device,resume_run,start_run
-from ..train import train_step
+from ..toolbox.run import Run,lock,pick_device,resume_run,start_run
+from ..train import configure_optimizer,train_step
 
 # %% auto #0
 __all__ = ['share', 'ParallelRun', 'train_parallel', 'explained_loss', 'step_seconds']
@@ -38,6 +38,7 @@ def share(
 # %% ../../nbs/beyond/scale.ipynb #1413f0fe
 class ParallelRun(Run):
     "A run in which several processes take part, each with its share of every batch."
+    lock = staticmethod(lambda folder: dist.get_rank() or lock(folder)) # the folder is rank 0's
     def __init__(self,
         model, # the same in every process
         tokenizer, # saved beside the model
@@ -45,9 +46,10 @@ class ParallelRun(Run):
         config, # the settings; the batch is that of all processes together
         out:Path|None=None, # the folder for history and checkpoints
         loggers:list[str|Logger]=(), # who else wants to see the history
+        optimizer:Callable=configure_optimizer, # makes one from the model and the settings
     ):
         self.rank,self.processes = dist.get_rank(),dist.get_world_size()
-        super().__init__(model, tokenizer, ids, config, out, () if self.rank else loggers)
+        super().__init__(model, tokenizer, ids, config, out, () if self.rank else loggers, optimizer)
         self.parallel = DistributedDataParallel(model)
         if self.rank: self.loggers = []
         if self.rank: torch.manual_seed(config.seed+self.rank)
@@ -65,6 +67,12 @@ class ParallelRun(Run):
         return self.agree(loss)/self.processes,norm
 
 # %% ../../nbs/beyond/scale.ipynb #866c96a5
+@patch
+def is_late(self:ParallelRun)->bool: # the same for everyone
+    "Whether it is time for a checkpoint by rank 0's clock."
+    return self.agree(self.rank==0 and Run.is_late(self))>0
+
+# %% ../../nbs/beyond/scale.ipynb #4c91833a
 @patch
 def agree(self:ParallelRun,
     number:float, # what this process has
@@ -124,10 +132,11 @@ def save(self:ParallelRun):
 @patch
 def restore(self:ParallelRun,
     folder:Path, # a checkpoint
+    trainer:tuple[dict,dict]|None=None, # its training state, if that is loaded too
 ):
     "Take up a checkpoint; only rank 0 shortens the history file."
     out,self.out = self.out,None if self.rank else self.out
-    Run.restore(self, folder)
+    Run.restore(self, folder, trainer)
     self.out = out
 
 # %% ../../nbs/beyond/scale.ipynb #73329486

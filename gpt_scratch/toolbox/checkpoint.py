@@ -6,10 +6,12 @@
 from __future__ import annotations
 import hashlib,io,json,os,re,warnings
 from contextlib import contextmanager
-from dataclasses import asdict,fields
+from dataclasses import asdict,fields,make_dataclass
 from importlib import import_module,resources
-from itertools import count,islice
+from collections.abc import Callable
+from itertools import count,islice,zip_longest
 from pathlib import Path
+from tempfile import TemporaryDirectory
 import safetensors.torch,torch
 from safetensors import safe_open
 from torch import Tensor
@@ -22,10 +24,10 @@ from .files import FileError,checksum,remove,sync_folder,whole,write_file,write_
 # %% auto #0
 __all__ = ['RESTORE', 'FORMAT', 'CONFIG', 'MODEL', 'TOKENIZER', 'STATE', 'TENSORS', 'CARD', 'MANIFEST', 'READERS', 'VARIANTS',
            'CheckpointError', 'seal', 'reading', 'unseal', 'read_symbols', 'read_bytepairs', 'load_tokenizer',
-           'classes_of', 'blueprint', 'save_checkpoint', 'read_config', 'verify_checkpoint', 'load_verified',
-           'load_trainer', 'read_trainer', 'steps', 'latest_checkpoint', 'write_best', 'read_best', 'is_ours',
-           'set_aside', 'prune_checkpoints', 'remove_leftovers', 'shipped_models', 'best_checkpoint', 'find_checkpoint',
-           'load_checkpoint']
+           'classes_of', 'register', 'build', 'blueprint', 'unwrapped', 'check_savable', 'save_checkpoint',
+           'read_config', 'verify_checkpoint', 'load_verified', 'load_trainer', 'read_trainer', 'steps',
+           'latest_checkpoint', 'write_best', 'read_best', 'is_ours', 'set_aside', 'prune_checkpoints',
+           'remove_leftovers', 'shipped_models', 'best_checkpoint', 'find_checkpoint', 'load_checkpoint']
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #77c6dc0c
 class CheckpointError(FileError):
@@ -129,15 +131,53 @@ def classes_of(
     "The classes behind the name of a variant."
     if not variant: return GPTConfig,GPTLanguageModel
     if variant not in VARIANTS: raise ValueError(f"unknown variant {variant!r:.40}; known: {', '.join(VARIANTS)}")
-    return tuple(getattr(import_module(f"gpt_scratch.beyond.{variant}"), name) for name in VARIANTS[variant])
+    config,model = VARIANTS[variant]
+    if not isinstance(config, str): return config,model
+    module = import_module(f"gpt_scratch.beyond.{variant}")
+    return getattr(module, config),getattr(module, model)
+
+# %% ../../nbs/toolbox/checkpoint.ipynb #7e1ad56b
+def register(
+    variant:str, # the name that config.json will have: small letters, digits and _
+    model:Callable, # makes the model from its config
+)->type: # the class of its configs: `GPTConfig` with that name
+    "Give a kind of model a name, so that it can be trained, saved and loaded; do it again in each program that loads it."
+    own = not isinstance(VARIANTS.get(variant, (None,))[0], str)
+    if not own or not re.fullmatch("[a-z][a-z0-9_]{0,31}", variant): raise ValueError(
+        f"variant is {variant!r}; it must be a new name of small letters, digits and _")
+    config = make_dataclass(f"{variant.title()}Config", [("variant", str, variant)], bases=(GPTConfig,), frozen=True)
+    VARIANTS[variant] = config,model
+    return config
+
+# %% ../../nbs/toolbox/checkpoint.ipynb #7cc97023
+def build(
+    config:GPTConfig, # the model's shape, and perhaps its variant
+)->GPTLanguageModel: # with random weights
+    "A new model of the kind that its config names."
+    return classes_of(getattr(config, "variant", ""))[1](config)
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #36d12785
 def blueprint(
     config:GPTConfig, # the model's shape
 )->GPTLanguageModel: # every module and shape, and no memory for weights
     "Build a model on the meta device."
-    model = classes_of(getattr(config, "variant", ""))[1]
-    with torch.device("meta"),_Unfilled(): return model(config)
+    with torch.device("meta"),_Unfilled(): return build(config)
+
+# %% ../../nbs/toolbox/checkpoint.ipynb #07b88895
+def unwrapped(
+    model:GPTLanguageModel, # perhaps inside `torch.compile`
+)->GPTLanguageModel: # the model itself, whose parameters have their own names
+    "The model that `torch.compile` wrapped."
+    return getattr(model, "_orig_mod", model)
+
+# %% ../../nbs/toolbox/checkpoint.ipynb #093e0a04
+def _features(
+    module:torch.nn.Module, # any part of a model
+)->dict: # its plain numbers, words and parameters' shapes
+    "What two parts must have in common to compute the same from the same weights; dropout may change in a run."
+    plain = {k:v for k,v in vars(module).items() if isinstance(v, (int, float, str)) and k[0]!="_"}
+    for name in ("training", "p", "dropout", "inplace"): plain.pop(name, None)
+    return plain | {k:p.shape for k,p in module.named_parameters(recurse=False)}
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #eab2e0f3
 def _check_savable(
@@ -145,11 +185,30 @@ def _check_savable(
     tokenizer:CharTokenizer, # the tokenizer to save with it
 ):
     "Refuse what `load_checkpoint` couldn't rebuild from the config alone."
-    if [type(m) for m in model.modules()] != [type(m) for m in blueprint(model.config).modules()]:
-        raise CheckpointError("the model isn't the GPTLanguageModel that its config describes: save that one, without wrappers or exchanged parts")
+    for (name,ours),(_,theirs) in zip_longest(model.named_modules(), blueprint(model.config).named_modules(), fillvalue=("?",None)):
+        if type(ours) is not type(theirs) or _features(ours)!=_features(theirs): raise CheckpointError(
+            f"the model isn't the one that its config describes, from {name or 'the model itself'} on "
+            f"({type(ours).__name__} for {type(theirs).__name__}): register a variant that has your parts")
     if tokenizer.vocab_size != model.config.vocab_size:
         raise CheckpointError(f"the tokenizer has {tokenizer.vocab_size} symbols and the model {model.config.vocab_size}: "
             "save the tokenizer that the model learned with")
+
+# %% ../../nbs/toolbox/checkpoint.ipynb #e6d16143
+def check_savable(
+    model:GPTLanguageModel, # what is to be trained
+    tokenizer:CharTokenizer, # beside it
+):
+    "CheckpointError for what could be trained and not be saved, or be saved and not be loaded."
+    _check_savable(unwrapped(model), tokenizer)
+    with TemporaryDirectory() as folder:
+        first,second = Path(folder)/"first",Path(folder)/"second"
+        try:
+            tokenizer.save(first)
+            load_tokenizer(first).save(second)
+            if first.read_bytes()!=second.read_bytes(): raise ValueError("it comes back changed")
+        except Exception as e: raise CheckpointError(
+            f"the tokenizer {type(tokenizer).__name__} can't be saved and loaded ({e}): "
+            "give it a method save(path) that writes JSON with a type, and READERS a reader for that type") from None
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #773974c1
 def _to_bytes(
@@ -185,6 +244,7 @@ def save_checkpoint(
     "Write a whole checkpoint or nothing."
     folder = Path(folder)
     if os.path.lexists(folder): raise CheckpointError(f"{folder} exists and a checkpoint is never overwritten: choose another name")
+    model = unwrapped(model)
     _check_savable(model, tokenizer)
     files = _pack(model, trainer, card, dtype)
     with whole(folder, sum(map(len, files.values())), CheckpointError) as temporary:
@@ -276,7 +336,7 @@ def _check_header(
     header,V,C = _read_header(path),config.vocab_size,config.n_embd
     _compare(header, {"embedding.token.weight":(V,C)}, path)
     layers = len({name.split(".")[1] for name in header if name.startswith("blocks.")})
-    if layers != config.n_layer: raise CheckpointError(f"{path} holds {layers} layers, {CONFIG} asks for n_layer={config.n_layer}: {RESTORE}")
+    if layers != config.n_layer: raise CheckpointError(f"{path} holds {layers} layers, {CONFIG} asks for n_layer {config.n_layer}: {RESTORE}")
     expected = {name:tuple(value.shape) for name,value in blueprint(config).state_dict().items()}
     _compare(header, expected, path)
     for name in sorted({*header} - {*expected}): raise CheckpointError(f"{path} holds the unknown tensor {name:.80}: {RESTORE}")

@@ -4,7 +4,7 @@
 
 # %% ../../nbs/toolbox/cli.ipynb #946967dd
 from __future__ import annotations
-import argparse,ast,difflib,os,shlex,sys,warnings
+import argparse,ast,difflib,os,re,shlex,sys,warnings
 from argparse import Namespace
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -13,14 +13,16 @@ from pathlib import Path
 from .. import __version__
 
 # %% auto #0
-__all__ = ['COMMANDS', 'MODEL_OPTIONS', 'TRAINING_OPTIONS', 'MODEL', 'LOADING', 'RUN', 'command', 'UsageError', 'main',
-           'fields_of', 'train', 'generate', 'evaluate', 'finetune', 'info', 'import_', 'export', 'play', 'check']
+__all__ = ['COMMANDS', 'PRESET_TABLE', 'NICKNAMES', 'PRESETS', 'SETTINGS', 'MODEL_OPTIONS', 'TRAINING_OPTIONS', 'THREADS',
+           'MODEL', 'LOADING', 'KEPT', 'RUN', 'command', 'UsageError', 'nearest_name', 'main', 'fields_of',
+           'defaults_of', 'constants', 'with_values', 'train', 'generate', 'evaluate', 'finetune', 'info', 'import_',
+           'export', 'play', 'learn', 'check']
 
 # %% ../../nbs/toolbox/cli.ipynb #4a865eba
 COMMANDS = {} # name: (function, table of options)
 
 def command(
-    **options:tuple, # `name=(type or allowed words, help, default)`; a name in capitals is a word without a name, and required
+    **options:tuple, # `name=(type or allowed words, help, default)`; a name in capitals is a word without a name; a list of a type takes several
 )->Callable: # a decorator
     "Make a function a verb of the command; its docstring is the help text."
     def register(f):
@@ -42,32 +44,75 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(f"{message} (see {self.prog} --help)")
 
 # %% ../../nbs/toolbox/cli.ipynb #5b7e510d
+PRESET_TABLE = """Which preset? Measured on tinyshakespeare, with one quiet core.
+
+  preset    parameters  layers, width, context   steps  time    loss  take it
+  tiny         110,145  2, 64, 32                  300  secs     2.37  to see that all works
+  speedrun     805,377  1, 32, 64; n-gram tables  1000  15 s     1.65  for the best loss in seconds
+  cpu          816,705  4, 128, 64                1200  4 min    1.69  for a text of your own
+  default   10,788,929  6, 384, 256               5000  a day        -  on a GPU: the course's model
+  gpt2      85,914,689  12, 768, 1024             5000  -        -  on a large GPU, for a large text
+
+The speedrun's tables learn short sequences by heart. On Shakespeare that helps; on other
+texts cpu ends lower (1.36 against 1.41 nats on Python source)."""
+
 def _build_parser()->_Parser: # knows every verb in `COMMANDS`
     "The parser for all commands, made from their tables."
-    shape = lambda prog: argparse.HelpFormatter(prog, max_help_position=32)
+    shape = lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=32)
     parser = _Parser("gpt_scratch", description="Train a small GPT on any text, and let it write.", formatter_class=shape, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=__version__)
     verbs = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
     for name,(f,options) in COMMANDS.items():
-        words = "".join(f" {option}" for option in options if option.isupper())
-        verb = verbs.add_parser(name, help=f.__doc__, description=f.__doc__, usage=f"gpt_scratch {name} [options]{words}", formatter_class=shape, allow_abbrev=False)
-        for option,(kind,text,*default) in options.items():
-            limits = dict(choices=kind) if isinstance(kind, tuple) else dict(type=kind, metavar={int:"N", float:"X"}.get(kind))
-            if option.isupper(): verb.add_argument(option, help=text, type=kind)
-            elif kind is bool: verb.add_argument(f"--{option}", help=text, action="store_true")
-            else: verb.add_argument(f"--{option}", help=text + "".join(f" (default {d})" for d in default), default=(default or [None])[0], **limits)
+        words = "".join(f" [{option} ...]" if isinstance(options[option][0], list) else f" {option}" for option in options if option.isupper())
+        verb = verbs.add_parser(name, help=f.__doc__, description=f.__doc__, usage=f"gpt_scratch {name} [options]{words}", formatter_class=shape, allow_abbrev=False,
+            epilog=PRESET_TABLE if "preset" in options else None)
+        for option,spec in options.items(): _add_option(verb, option, *spec)
     return parser
+
+# %% ../../nbs/toolbox/cli.ipynb #d5099511
+def _add_option(
+    verb:_Parser, # the parser of a verb
+    option:str, # a name from its table
+    kind:type|tuple|list, # its type, the allowed words, or a list of the one type
+    text:str, # the line of help
+    *default, # the default, if there is one
+):
+    "Tell a parser about an option."
+    kind,several = (kind[0], True) if isinstance(kind, list) else (kind, False)
+    limits = dict(choices=kind) if isinstance(kind, tuple) else dict(type=kind, metavar={int:"N", float:"X"}.get(kind))
+    if option.isupper(): verb.add_argument(option, help=text, type=kind, nargs="*" if several else None)
+    elif kind is bool: verb.add_argument(f"--{option}", help=text, action="store_true")
+    else: verb.add_argument(f"--{option}", help=text + "".join(f" (default {d})" for d in default), default=(default or [None])[0], action="append" if several else "store", **limits)
+
+# %% ../../nbs/toolbox/cli.ipynb #be6d01e2
+NICKNAMES = {"lr":"learning_rate", "epochs":"max_iters", "steps":"max_iters", "iters":"max_iters", "batch":"batch_size", "bs":"batch_size", "wd":"weight_decay",
+    "clip":"grad_clip", "layers":"n_layer", "heads":"n_head", "width":"n_embd", "d_model":"n_embd", "context":"block_size", "seq_len":"block_size",
+    "temp":"temperature", "length":"max_new_tokens", "num_samples":"n", "model":"checkpoint", "data":"input", "text":"input",
+    "sample":"generate", "write":"generate", "eval":"evaluate"} # what others call it, and what we do
+
+def nearest_name(
+    word:str, # what was typed
+    known:list[str], # what there is
+)->str|None: # the one that was probably meant
+    "The known name that is nearest to a word."
+    word = word.strip("-").replace("-", "_")
+    if NICKNAMES.get(word) in known: return NICKNAMES[word]
+    return next(iter(difflib.get_close_matches(word, known, 1)), None)
 
 # %% ../../nbs/toolbox/cli.ipynb #0f53b2d8
 def _parse(
     argv:list[str], # the words after `gpt_scratch`
 )->Namespace: # the options and the verb
     "Parse a command line; a wrong option is answered with the nearest right one."
+    verb,known = argv[0],[*COMMANDS]
+    if verb not in known and not verb.startswith("-"):
+        near = nearest_name(verb, known)
+        raise UsageError(f"there is no command {verb!r:.80}: {f'did you mean {near}?' if near else 'see gpt_scratch --help'}")
     args,unknown = _build_parser().parse_known_args(argv)
     if not unknown: return args
     word = unknown[0].split("=")[0]
-    near = difflib.get_close_matches(word.lstrip("-").replace("-", "_"), vars(args), n=1)
-    hint = f"did you mean --{near[0]}?" if near else f"see gpt_scratch {args.command} --help"
+    near = nearest_name(word, [*COMMANDS[args.command][1]])
+    hint = f"did you mean --{near}?" if near else f"see gpt_scratch {args.command} --help"
     raise UsageError(f"{args.command} has no option {word}: {hint}")
 
 # %% ../../nbs/toolbox/cli.ipynb #58e5d708
@@ -76,7 +121,22 @@ def _say(
     message:object, # what to say, on one line
 ):
     "Print a message about the run itself, apart from its output."
-    print(f"gpt_scratch: {kind}:", *str(message).split(), file=sys.stderr)
+    from gpt_scratch.toolbox.files import printable
+    print(f"gpt_scratch: {kind}:", printable(str(message)), file=sys.stderr)
+
+# %% ../../nbs/toolbox/cli.ipynb #b9159e4f
+def _as_options(
+    message:object, # what went wrong, in the words of Python
+    verb:str, # the verb that ran
+)->str: # the same with options of the verb
+    "A message's `name=value` as `--name value`."
+    known = COMMANDS[verb][1]
+    def option(found):
+        name,value = found[1],found[2].strip('"')
+        if name not in known: return found[0]
+        return f"--{name}" if value=="True" else f"--{name} {value}"
+    text = re.sub(r'\b(\w+)=("\w+"|[\w.+-]*\w)', option, str(message))
+    return re.sub(r"(resume with the same text|say where (its|the) text is)", r"\1, with --input", text) if "input" in known else text
 
 # %% ../../nbs/toolbox/cli.ipynb #bfddb524
 def main(
@@ -87,6 +147,7 @@ def main(
         if hasattr(stream, "reconfigure"): stream.reconfigure(encoding="utf-8", errors="replace")
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *rest, **named: _say("warning", message)
+        args = Namespace(command=None)
         try:
             args = _parse((sys.argv[1:] if argv is None else argv) or ["--help"])
             COMMANDS[args.command][0](args)
@@ -96,11 +157,14 @@ def main(
         except BrokenPipeError: # the reader has left, as `head` does
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 141
-        except KeyboardInterrupt: code,message = 130,"interrupted"
+        except KeyboardInterrupt as stop:
+            if hasattr(stop, "code"): return stop.code # said and saved
+            code,message = 130,"interrupted"
+        except ImportError as e: code,message = 1,e
         except UsageError as e: code,message = 2,e
         except ValueError as e: code,message = 1,e
         except OSError as e: code,message = 1,f"{e.filename}: {e.strerror}" if e.filename else e
-    _say("error", message)
+    _say("error", _as_options(message, args.command) if args.command else message)
     return code
 
 # %% ../../nbs/toolbox/cli.ipynb #2594faf3
@@ -129,9 +193,47 @@ def fields_of(
         options[field.target.id] = (tuple(allowed) if allowed and kind is str else kind, comment)
     return options
 
+# %% ../../nbs/toolbox/cli.ipynb #b9ef63e3
+def defaults_of(
+    module:str, # a file of the package
+    name:str, # a dataclass in it
+)->dict[str,object]: # name: value
+    "The defaults of a dataclass's fields, from its source."
+    source = files("gpt_scratch").joinpath(module).read_text(encoding="utf-8")
+    body = next(n for n in ast.parse(source).body if isinstance(n, ast.ClassDef) and n.name==name).body
+    given = {field.target.id:getattr(field.value, "args", [field.value])[0] for field in body if isinstance(field, ast.AnnAssign)}
+    return {name:ast.literal_eval(value) for name,value in given.items()}
+
+# %% ../../nbs/toolbox/cli.ipynb #e8191ba0
+def constants(
+    module:str, # a file of the package
+    *names:str, # constants that it assigns
+)->list: # their values
+    "Constants of a module, from its source; only these assignments are run."
+    source,space = files("gpt_scratch").joinpath(module).read_text(encoding="utf-8"),{}
+    wanted = [n for n in ast.parse(source).body if isinstance(n, ast.Assign) and getattr(n.targets[0], "id", "") in names]
+    exec("\n".join(map(ast.unparse, wanted)), space)
+    return [space[name] for name in names]
+
+# %% ../../nbs/toolbox/cli.ipynb #df6ab29d
+def with_values(
+    options:dict[str,tuple], # from `fields_of`
+    defaults:dict[str,object], # the values that they have
+    presets:dict[str,dict], # and the values that each preset gives them
+)->dict[str,tuple]: # the same options with longer help
+    "Options whose help tells what they are when not given."
+    def text(name):
+        values = {"default":defaults[name]} | {preset:given[name] for preset,given in presets.items() if given.get(name, defaults[name])!=defaults[name]}
+        return ", ".join(f"{preset} {value}" for preset,value in values.items() if value is not None)
+    return {name:(kind, f"{said}; {text(name)}".rstrip("; ")) for name,(kind,said) in options.items()}
+
 # %% ../../nbs/toolbox/cli.ipynb #83f71657
+PRESETS = constants("toolbox/run.py", "CAREFUL", "PRESETS")[1]
+PRESETS["speedrun"] = defaults_of("beyond/speedrun.py", "SpeedrunConfig") | PRESETS["speedrun"]
+SETTINGS = defaults_of("train.py", "TrainConfig")
 MODEL_OPTIONS = {name:option for name,option in fields_of("model.py", "GPTConfig").items() if name!="vocab_size"}
-TRAINING_OPTIONS = fields_of("train.py", "TrainConfig")
+MODEL_OPTIONS = with_values(MODEL_OPTIONS, defaults_of("model.py", "GPTConfig"), PRESETS)
+TRAINING_OPTIONS = with_values(fields_of("train.py", "TrainConfig"), SETTINGS, PRESETS)
 
 # %% ../../nbs/toolbox/cli.ipynb #7376d162
 def _new_folder(
@@ -146,60 +248,124 @@ def _new_folder(
     return path
 
 # %% ../../nbs/toolbox/cli.ipynb #36d2f7b7
+def _keep_curve(
+    run:object, # the `Run` that `train` returned
+):
+    "Draw a run's losses into its folder, with models that only count beside them."
+    import io
+    from matplotlib import pyplot as plt
+    from gpt_scratch.data import ngram_losses
+    from gpt_scratch.toolbox.log import plot_history
+    from gpt_scratch.toolbox.style import use_style
+    from gpt_scratch.toolbox.files import write_file
+    ladder = ngram_losses(run.train_ids[:2**22], run.val_ids[:2**20], run.tokenizer.vocab_size) # enough to count in
+    with plt.rc_context():
+        use_style()
+        figure,picture = plot_history(run.history, ladder).figure,io.StringIO()
+        figure.savefig(picture, format="svg", metadata={"Date":None})
+        plt.close(figure)
+    try: write_file(run.out/"loss.svg", picture.getvalue())
+    except ValueError as e: warnings.warn(str(e), stacklevel=2)
+
+# %% ../../nbs/toolbox/cli.ipynb #114fe42a
 def _farewell(
     run:object, # the `Run` that `train` returned
-    source:str|None=None, # the text file it learned from; `None` for tinyshakespeare
-)->str: # three lines
+)->str: # a few lines
     "How good the run became, and the commands that use it."
     from gpt_scratch.toolbox.checkpoint import read_best
-    best,out = read_best(run.out),shlex.quote(str(run.out))
-    again = f" --input {shlex.quote(source)}" if source else ""
-    return f"""best: validation loss {best["val_loss"]:.4f}, kept in {run.out/best["checkpoint"]}
+    from gpt_scratch.toolbox.log import overfitting_since
+    _keep_curve(run)
+    best,out,since = read_best(run.out),shlex.quote(str(run.out)),overfitting_since(run.history)
+    tip = f"overfitting since step {since}: the best model was kept; more text or --dropout 0.2 help\n" if since is not None else ""
+    return f"""{tip}best: validation loss {best["val_loss"]:.4f}, kept in {run.out/best["checkpoint"]}; the curve: {run.out/"loss.svg"}
 to write with it:   gpt_scratch generate --checkpoint {out}
-to train it longer: gpt_scratch train --resume {out}{again} --max_iters {2*run.step}"""
+to train it longer: gpt_scratch train --resume {out} --max_iters {2*run.step}"""
 
 # %% ../../nbs/toolbox/cli.ipynb #93be14cf
 @contextmanager
 def _how_to_go_on(
     out:str|Path, # the folder of the run
-    source:str|None=None, # the text file it learns from; `None` for tinyshakespeare
 ):
     "Print the command that resumes a run when the run in this context was stopped."
     try: yield
-    except SystemExit:
+    except KeyboardInterrupt as stop:
+        if not hasattr(stop, "code"): raise # nothing was saved
+        print(stop, file=sys.stderr)
         folder = Path(out).parent if (Path(out)/"config.json").exists() else out
-        again = f" --input {shlex.quote(source)}" if source else ""
-        print(f"to go on: gpt_scratch train --resume {shlex.quote(str(folder))}{again}", file=sys.stderr)
+        print(f"to go on: gpt_scratch train --resume {shlex.quote(str(folder))}", file=sys.stderr)
         raise
+
+# %% ../../nbs/toolbox/cli.ipynb #f01c166b
+THREADS = (int, "threads on a CPU; if not given, 1 for models up to 192 wide, which more would make slower, and else one per core")
+
+def _use_threads(
+    threads:int|None, # how many were asked for
+    width:int|None, # of the model, `n_embd`; None if it isn't known
+)->int: # how many it is now
+    "Set the number of threads; a number in OMP_NUM_THREADS is left alone."
+    import torch
+    if threads is not None and not 1<=threads<=1024: raise ValueError(f"threads is {threads}; it must be a whole number from 1 to 1024")
+    small = width is not None and width<=192 and "OMP_NUM_THREADS" not in os.environ
+    if threads or small: torch.set_num_threads(threads or 1)
+    return torch.get_num_threads()
+
+# %% ../../nbs/toolbox/cli.ipynb #cfc765c3
+def _width(
+    args:Namespace, # of `train`
+)->int|None: # of the model that will be trained, if it can be known
+    "How wide the model of a training run is."
+    from gpt_scratch.toolbox.checkpoint import CheckpointError,read_config,steps
+    if not args.resume: return args.n_embd or PRESETS[args.preset or "default"].get("n_embd", defaults_of("model.py", "GPTConfig")["n_embd"])
+    folders = [Path(args.resume)] if (Path(args.resume)/"config.json").exists() else steps(args.resume)
+    try: return read_config(folders[-1]).n_embd
+    except (CheckpointError, IndexError): return None # training will say what is wrong
+
+# %% ../../nbs/toolbox/cli.ipynb #bf55894d
+def _sample(
+    run:object, # a `Run`, before a step
+):
+    "Write a few lines with a model that is being trained, when it was just evaluated."
+    import torch
+    from tqdm import tqdm
+    from gpt_scratch.toolbox.writing import as_text
+    if not run.is_due(): return
+    start = torch.tensor([run.tokenizer.encode("\n", errors="skip") or [0]], device=next(run.model.parameters()).device)
+    text = "".join(as_text(run.tokenizer, run.model.stream(start, 120, temperature=.8, seed=run.config.seed)))
+    tqdm.write("\n".join(f"    | {line}" for line in text.strip("\n").split("\n")))
 
 # %% ../../nbs/toolbox/cli.ipynb #a850c682
 @command(
-    input=(str, "a UTF-8 text file to learn from; tinyshakespeare if not given"),
+    input=(str, "a UTF-8 text file to learn from; if not given, tinyshakespeare, or with --resume the run's own"),
     out=(str, "a new folder for the run; runs/TEXT-PRESET if not given"),
-    preset=(("tiny", "speedrun", "cpu", "default", "gpt2"), "where the options below start: tiny and speedrun take seconds and cpu minutes on one core; "
-        "default, the course's model, and gpt2, as large as the small GPT-2, are for a GPU"),
-    resume=(str, "a run folder to go on from, with the run's own options"),
+    preset=(("tiny", "speedrun", "cpu", "default", "gpt2"), "where the options below start, see the table at the end; default if not given"),
+    resume=(str, "a run folder to go on from, with the run's own text and options"),
+    sample=(bool, "write a few lines at each evaluation"),
     tokenizer=(("char", "bpe"), "what the model reads: the text's characters, or byte pairs that are learned from it; char if not given"),
     vocab_size=(int, "how many tokens --tokenizer bpe learns; at least 256, 1024 if not given"),
     variant=(("gpt2", "newer", "speedrun"), "another kind of model: newer is shaped like Llama; the preset's own if not given"),
     log=(("tensorboard", "wandb"), "also follow the run there; its folder has history.jsonl in any case"),
-    device=(str, "auto, cpu, cuda, cuda:1 or mps", "auto"),
+    device=(str, "auto, cpu, cuda, cuda:1 or mps", "auto"), threads=THREADS,
     **MODEL_OPTIONS, **TRAINING_OPTIONS)
 def train(
     args:Namespace, # the options; those that are `None` are left to the preset
 ):
     "Train a model on a text. What isn't given is as the preset has it."
     from gpt_scratch.toolbox.corpus import tinyshakespeare
-    from gpt_scratch.toolbox.run import train
+    from gpt_scratch.toolbox.files import remembered
+    from gpt_scratch.toolbox.run import pick_device,train
     options = {name:value for name in ("tokenizer", "vocab_size", "variant", *MODEL_OPTIONS, *TRAINING_OPTIONS) if (value := getattr(args, name)) is not None}
     if args.resume and (args.preset or args.out): raise UsageError("--resume goes on in the run's folder with its options: leave out --preset and --out")
     if not args.resume:
         options["preset"] = args.preset or "default"
         options["out"] = _new_folder(args.out or f"runs/{Path(args.input or 'tinyshakespeare').stem}-{options['preset']}")
     if args.log: options["loggers"] = [args.log]
-    text = Path(args.input) if args.input else tinyshakespeare()
-    with _how_to_go_on(args.resume or options["out"], args.input): run = train(text, resume=args.resume, device=args.device, **options)
-    print(_farewell(run, args.input))
+    if args.sample: options["callback"] = _sample
+    threads,device = _use_threads(args.threads, _width(args)),pick_device(args.device)
+    source = Path(args.input) if args.input else args.resume and remembered(args.resume)
+    text = source or tinyshakespeare()
+    print(f"training on {device.type}" + f" with {threads} thread{'s'*(threads>1)}"*(device.type=="cpu"), flush=True)
+    with _how_to_go_on(args.resume or options["out"]): run = train(text, resume=args.resume, device=args.device, **options)
+    print(_farewell(run))
 
 # %% ../../nbs/toolbox/cli.ipynb #5fcc568c
 MODEL = "shakespeare-char" # comes with the package
@@ -207,20 +373,95 @@ LOADING = dict(
     checkpoint=(str, "a model that comes with the package, or the folder of a checkpoint or a run", MODEL),
     device=(str, "auto, cpu, cuda, cuda:1 or mps", "auto"),
     errors=(("strict", "skip"), "characters that the model doesn't know: refuse the text, or leave them out", "strict"),
+    threads=THREADS,
 )
 
 def _load(
-    args:Namespace, # has `checkpoint` and `device`
+    args:Namespace, # has `checkpoint`, `device` and `threads`
 )->tuple: # the model in eval mode, its tokenizer, and the device
     "Load the model that the options ask for."
     from gpt_scratch.toolbox.checkpoint import load_checkpoint
     from gpt_scratch.toolbox.run import pick_device
     device = pick_device(args.device)
-    return *load_checkpoint(args.checkpoint, device),device
+    model,tokenizer = load_checkpoint(args.checkpoint, device)
+    _use_threads(args.threads, model.config.n_embd)
+    return model,tokenizer,device
 
 # %% ../../nbs/toolbox/cli.ipynb #6aec7e2a
+def _prompts(
+    given:list[str]|None, # what was typed after each --prompt; "-" stands for what comes from a pipe
+)->list[str]: # the beginnings, at least one
+    "The texts to continue."
+    from gpt_scratch.toolbox.files import decode_text
+    if given and given.count("-")>1: raise UsageError("--prompt - reads everything there is: give it once")
+    return [decode_text(sys.stdin.buffer.read(), "the input") if text=="-" else text for text in given or [""]]
+
+# %% ../../nbs/toolbox/cli.ipynb #372d5aa6
+def _write(
+    loaded:tuple, # what `_load` returned
+    prompt:str, # the beginning
+    args:Namespace, # has the settings of `generate`
+    seed:int|None, # of this text
+):
+    "Print a text while it is written; however it ends, the line ends."
+    import torch
+    from gpt_scratch.beyond.speed import lean
+    from gpt_scratch.generate import check_sampling
+    from gpt_scratch.toolbox.writing import as_text,stop_at
+    model,tokenizer,device = loaded
+    check_sampling(args.max_new_tokens, args.temperature, args.top_k, args.top_p, seed)
+    ids = tokenizer.encode(prompt, errors=args.errors)
+    idx = torch.tensor([ids or tokenizer.encode("\n", errors="skip") or [0]], device=device)
+    new = model.stream(idx, args.max_new_tokens, args.temperature, args.top_k, args.top_p, seed, args.window)
+    with lean(model):
+        print(tokenizer.decode(ids), end="", flush=True)
+        try:
+            for piece in stop_at(as_text(tokenizer, new), [] if args.stop is None else args.stop): print(piece, end="", flush=True)
+        finally: print(flush=True)
+
+# %% ../../nbs/toolbox/cli.ipynb #3ff68b13
+KEPT = "temperature top_k top_p seed max_new_tokens window stop errors".split()
+
+def _change(
+    args:Namespace, # has the settings of `generate`; changed in place
+    line:str, # such as "/temperature 0.7"
+):
+    "Change a setting, or go back to its default if no value follows; UsageError if that makes no sense."
+    from gpt_scratch.generate import check_sampling
+    name,_,value = line[1:].strip().partition(" ")
+    if name not in KEPT: raise UsageError(f"there is no setting {name!r:.40}; there are {', '.join(KEPT)}, and /quit")
+    kind,_,*default = COMMANDS["generate"][1][name]
+    if isinstance(kind, tuple) and value and value not in kind: raise UsageError(f"{name} is {value!r:.40}; it must be {' or '.join(kind)}")
+    try: new = value if isinstance(kind, tuple) else kind(value or 0)
+    except ValueError: raise UsageError(f"{name} is {value!r:.40}; it must be a number") from None
+    changed = vars(args) | {name:new if value else (default or [None])[0]}
+    check_sampling(*(changed[key] for key in ("max_new_tokens", "temperature", "top_k", "top_p", "seed")))
+    setattr(args, name, changed[name])
+
+# %% ../../nbs/toolbox/cli.ipynb #f4e7e8bd
+def _converse(
+    loaded:tuple, # what `_load` returned
+    args:Namespace, # has the settings of `generate`
+):
+    "Ask for a beginning, continue it, and ask again."
+    try: import readline # gives `input` a history, where there is one
+    except ImportError: pass
+    print("Type a beginning. /temperature 0.7, /seed 3, /max_new_tokens 200 and the like change a setting, /quit ends.")
+    while True:
+        try: line = input("> ")
+        except (EOFError, KeyboardInterrupt): return print()
+        if line.strip() in ("/quit", "/q", "/exit"): return
+        try:
+            if line.startswith("/"): _change(args, line)
+            else: _write(loaded, line, args, args.seed)
+        except KeyboardInterrupt: continue
+        except ValueError as e: print(_as_options(e, "generate").replace("--", "/"))
+
+# %% ../../nbs/toolbox/cli.ipynb #ef0a85a7
 @command(
-    prompt=(str, "the beginning, which the model continues; a new line if not given"),
+    prompt=([str], "the beginning, which the model continues, or - to read it from standard input; may be given several times; a new line if not given"),
+    n=(int, "how many texts to write for each prompt; with --seed they draw with that seed, the next one, and so on", 1),
+    interactive=(bool, "keep the model loaded, and ask for one prompt after the other"),
     max_new_tokens=(int, "how much to write; 0 or more", 500),
     temperature=(float, "0 always takes the likeliest character, 1 is the model's own mixture, more is wilder", 1.0),
     top_k=(int, "draw only from the k likeliest; at least 1"),
@@ -234,17 +475,13 @@ def generate(
     args:Namespace, # the options
 ):
     "Write text with a trained model."
-    import torch
-    from gpt_scratch.beyond.speed import lean
-    from gpt_scratch.toolbox.writing import as_text,stop_at
-    model,tokenizer,device = _load(args)
-    prompt = tokenizer.encode(args.prompt or "", errors=args.errors)
-    print(tokenizer.decode(prompt), end="", flush=True)
-    idx = torch.tensor([prompt or tokenizer.encode("\n", errors="skip") or [0]], device=device)
-    ids = model.stream(idx, args.max_new_tokens, args.temperature, args.top_k, args.top_p, args.seed, args.window)
-    with lean(model):
-        for piece in stop_at(as_text(tokenizer, ids), [] if args.stop is None else args.stop): print(piece, end="", flush=True)
-    print()
+    if args.interactive and (args.prompt or args.n!=1): raise UsageError("--interactive asks for the prompts: leave out --prompt and --n")
+    if args.n<1: raise ValueError(f"n is {args.n}; it must be a whole number from 1")
+    prompts,loaded = _prompts(args.prompt),_load(args)
+    if args.interactive: return _converse(loaded, args)
+    for i in range(len(prompts)*args.n):
+        if i: print("---")
+        _write(loaded, prompts[i//args.n], args, args.seed if args.seed is None else args.seed+i%args.n)
 
 # %% ../../nbs/toolbox/cli.ipynb #3ee7546c
 def _losses(
@@ -261,6 +498,16 @@ def _losses(
     nats = loss*len(ids)/characters
     return dict(characters=characters, nats=nats, bits=nats/math.log(2), perplexity=math.exp(loss))
 
+# %% ../../nbs/toolbox/cli.ipynb #5285448d
+def _strangers(
+    text:str, # any text
+    tokenizer:object, # a `CharTokenizer`
+)->str: # the most frequent ones
+    "The characters of a text that a tokenizer doesn't know."
+    from collections import Counter
+    found = Counter(c for c in text if c not in tokenizer.stoi).most_common()
+    return ", ".join(f"{c!r} ×{count:,}" for c,count in found[:6]) + (", …" if found[6:] else "")
+
 # %% ../../nbs/toolbox/cli.ipynb #14e4bbc4
 @command(
     input=(str, "a UTF-8 text file; the tenth of tinyshakespeare that training doesn't see if not given"),
@@ -276,6 +523,7 @@ def evaluate(
     model,tokenizer,_ = _load(args)
     m = _losses(model, tokenizer, text, args.errors)
     print(f"{args.checkpoint} on {m['characters']:,} characters of {args.input or 'tinyshakespeare, the last tenth'}")
+    if gone := len(text)-m["characters"]: print(f"left out    {gone:,} characters ({gone/len(text):.1%}) that the model doesn't know: {_strangers(text, tokenizer)}")
     print(f"loss        {m['nats']:.4f} nats per character\n            {m['bits']:.4f} bits per character\nperplexity  {m['perplexity']:.3f}")
 
 # %% ../../nbs/toolbox/cli.ipynb #68bf6a09
@@ -283,7 +531,9 @@ def evaluate(
     input=(str, "a UTF-8 text file to learn from; it has to be given"),
     old=(str, "a UTF-8 text file that it should not forget; the tenth of tinyshakespeare that training doesn't see if not given"),
     out=(str, "a new folder for the run; runs/TEXT-finetuned if not given"),
-    dropout=MODEL_OPTIONS["dropout"], **LOADING, **TRAINING_OPTIONS)
+    add_symbols=(bool, "let a model of characters learn those that it doesn't know"),
+    dropout=(float, "share to zero while training, at most 0.99; as the model has it if not given"), **LOADING,
+    **with_values(fields_of("train.py", "TrainConfig"), SETTINGS|constants("beyond/finetune.py", "GENTLE")[0], {}))
 def finetune(
     args:Namespace, # the options; those that are `None` are left to `GENTLE` in `beyond.finetune`
 ):
@@ -297,10 +547,10 @@ def finetune(
     out = _new_folder(args.out or f"runs/{Path(args.input).stem}-finetuned")
     old = read_text(args.old) if args.old else split(tinyshakespeare())[1]
     before = _losses(*_load(args)[:2], old, "skip")["nats"]
-    with _how_to_go_on(out, args.input): run = finetune(Path(args.input), args.checkpoint, out, args.errors, args.device, **options)
+    with _how_to_go_on(out): run = finetune(Path(args.input), args.checkpoint, out, args.errors, args.device, add_symbols=args.add_symbols, **options)
     exams = [row["val_loss"] for row in run.history if "val_loss" in row]
     print(f"new text: {exams[0]:.4f} nats before, {exams[-1]:.4f} after\nold text: {before:.4f} nats before, {_losses(run.model.eval(), run.tokenizer, old, 'skip')['nats']:.4f} after")
-    print(_farewell(run, args.input))
+    print(_farewell(run))
 
 # %% ../../nbs/toolbox/cli.ipynb #3c9069f6
 def _progress(
@@ -321,21 +571,83 @@ def _progress(
     return [line, *(f"training loss {row['train_loss']:.4f}, validation loss {row['val_loss']:.4f}" for row in now)]
 
 # %% ../../nbs/toolbox/cli.ipynb #0695bc2c
-@command(checkpoint=LOADING["checkpoint"])
-def info(
-    args:Namespace, # the options
+def _describe(
+    name:str, # a model, a checkpoint or a run
 ):
-    "Describe a model: its shape, its files, its training."
+    "Print what there is to know about a model."
     from dataclasses import asdict
     from gpt_scratch.toolbox.checkpoint import blueprint,find_checkpoint,verify_checkpoint
-    folder = find_checkpoint(args.checkpoint)
+    folder = find_checkpoint(name)
     config = verify_checkpoint(folder)
-    print(args.checkpoint if args.checkpoint == folder.name else folder)
+    print(name if name == folder.name else folder)
     parameters = sum(p.numel() for p in blueprint(config).parameters())
     print(f"{parameters:,} parameters:", ", ".join(f"{name} {value}" for name,value in asdict(config).items()))
     for line in _progress(folder): print(line)
     for path in sorted(folder.iterdir()): print(f"{path.stat().st_size:>12,}  {path.name}")
-    if (folder/"README.md").exists(): print("\n" + (folder/"README.md").read_text(encoding="utf-8").strip())
+    card = (folder/"README.md").read_text(encoding="utf-8").strip() if (folder/"README.md").exists() else ""
+    for line in ["", *card.splitlines()] if card else (): print(re.sub(r"[^\t -~\xa0-\U0010ffff]", "?", line))
+
+# %% ../../nbs/toolbox/cli.ipynb #e408b9c5
+def _history(
+    name:str, # a model, a checkpoint or a run
+)->list[dict]: # its rows, none if only weights are there
+    "The history of a run."
+    from gpt_scratch.toolbox.checkpoint import find_checkpoint
+    from gpt_scratch.toolbox.log import read_history
+    folder = find_checkpoint(name)
+    return read_history(folder.parent) if (folder.parent/"history.jsonl").exists() else []
+
+# %% ../../nbs/toolbox/cli.ipynb #1031d9f6
+def _row(
+    name:str, # a model, a checkpoint or a run
+)->list[str]: # its cells of the table
+    "One run of several."
+    from tqdm import tqdm
+    from gpt_scratch.toolbox.checkpoint import blueprint,find_checkpoint,verify_checkpoint
+    parameters = sum(p.numel() for p in blueprint(verify_checkpoint(find_checkpoint(name))).parameters())
+    history = _history(name)
+    best = min((row for row in history if "val_loss" in row), key=lambda row: row["val_loss"], default=None)
+    if not best: return [name, f"{parameters:,}", "-", "-", "-", "-", "-"]
+    last,seconds = max(row["step"] for row in history),sum(row.get("seconds", 0) for row in history)
+    return [name, f"{parameters:,}", f"{best['val_loss']:.4f}", f"{best['step']:,}", f"{best['train_loss']:.4f}", f"{last:,}", tqdm.format_interval(seconds)]
+
+# %% ../../nbs/toolbox/cli.ipynb #289b0dae
+@command(RUN=([str], "models of the package, checkpoints or run folders; several are compared"), checkpoint=LOADING["checkpoint"],
+    plot=(str, "draw the validation losses of several runs into this file, .svg or .png"))
+def info(
+    args:Namespace, # the options
+):
+    "Describe a model, or compare runs."
+    names = args.RUN or [args.checkpoint]
+    if args.plot and Path(args.plot).suffix not in (".svg", ".png"): raise UsageError(f"--plot is {args.plot!r:.80}; its name must end in .svg or .png")
+    if len(names)==1: return _describe(names[0])
+    table = [["run", "parameters", "best loss", "at step", "train loss", "steps", "time"], *map(_row, names)]
+    widths = [max(map(len, column)) for column in zip(*table)]
+    for first,*rest in table: print("  ".join([first.ljust(widths[0]), *(cell.rjust(n) for cell,n in zip(rest, widths[1:]))]))
+    if args.plot: _plot_runs(names, args.plot)
+
+# %% ../../nbs/toolbox/cli.ipynb #b893045a
+def _plot_runs(
+    names:list[str], # runs
+    path:str, # the picture's file
+):
+    "Draw validation losses over the steps, a line per run."
+    import io
+    from matplotlib import pyplot as plt
+    from gpt_scratch.toolbox.files import write_file
+    from gpt_scratch.toolbox.style import use_style
+    with plt.rc_context():
+        use_style()
+        (fig,ax),picture = plt.subplots(figsize=(7,3.4)),io.BytesIO()
+        for name in names:
+            exams = [row for row in _history(name) if "val_loss" in row]
+            ax.plot([row["step"] for row in exams], [row["val_loss"] for row in exams], marker="o", markersize=3, label=name)
+        ax.set(xlabel="step", ylabel="validation loss (nats per token)")
+        ax.legend()
+        fig.savefig(picture, format=Path(path).suffix[1:])
+        plt.close(fig)
+    write_file(path, picture.getvalue())
+    print(f"the curves: {path}")
 
 # %% ../../nbs/toolbox/cli.ipynb #58c65b78
 @command(FILE=(str, "a checkpoint of the original GPT-from-Scratch, gpt_checkpoint.pt"), OUT=(str, "a new folder for the checkpoint"))
@@ -382,6 +694,18 @@ def export(
     except ValueError as e: print(f"its loss was not measured: {e}")
     else: print(f"loss on {source}: {before:.4f} nats per character before, {after:.4f} as {args.dtype}")
 
+# %% ../../nbs/toolbox/cli.ipynb #7d20c5a1
+def _export_hf(
+    args:Namespace, # of `export`
+):
+    "Write a folder that `pipeline` and the Auto classes of transformers load."
+    if args.html: raise UsageError("--html and --hf are two exports: ask for one after the other")
+    from gpt_scratch.beyond.gpt2 import save_hf
+    from gpt_scratch.toolbox.checkpoint import find_checkpoint,load_checkpoint
+    model,tokenizer = load_checkpoint(find_checkpoint(args.RUN))
+    folder = save_hf(model, tokenizer, args.hf)
+    print(f'{folder}: for transformers, as in pipeline("text-generation", model={str(folder)!r}); at most {model.config.block_size} tokens with the prompt')
+
 # %% ../../nbs/toolbox/cli.ipynb #929b25ff
 def _held_back(
     run:str, # a model that comes with the package, or a folder
@@ -415,14 +739,31 @@ def play(
         if not args.no_browser: webbrowser.open(address)
         server.serve_forever()
 
+# %% ../../nbs/toolbox/cli.ipynb #b85119a2
+@command(out=(str, "the folder for the notebooks; it may exist", "learn"))
+def learn(
+    args:Namespace, # the options
+):
+    "Write the course's notebooks for a learner, and none over your work."
+    from importlib.util import find_spec
+    from gpt_scratch.toolbox.learn import write_copies
+    written,kept = write_copies(args.out)
+    if written: print(f"{len(written)} notebooks in {args.out}: {', '.join(written)}")
+    if kept: print(f"left as they are: {', '.join(kept)}; for a fresh copy move one away and say gpt_scratch learn again")
+    missing = "" if find_spec("jupyterlab") else "pip install 'gpt_scratch[learn]' && "
+    print(f"begin with tensors.ipynb, or with 00_tokenizer.ipynb if you know PyTorch:\n  {missing}jupyter lab {shlex.quote(args.out)}")
+
 # %% ../../nbs/toolbox/cli.ipynb #f8125231
 @command(
-    CHAPTER=(str, "tokenizer, data, embedding, attention, block, model, train or generate, or its number"),
-    FILE=(str, "a Python file or a notebook with your own code"),
+    CHAPTER=(str, "tokenizer, data, embedding, attention, block, model, train or generate, or its number; or a folder of submissions"),
+    FILE=([str], "Python files or notebooks with your own code"),
+    contract=(bool, "print what the chapter's tests rely on: names, arguments, shapes"),
+    tests=(bool, "FILE holds tests of your own: try them on the zoo's right and wrong versions"),
+    json=(bool, "print the result for a program"),
     seconds=(int, "time for the tests", 60))
 def check(
     args:Namespace, # the options
 ):
     "Run a chapter's tests on your own code. Your code runs with all your rights: this is no sandbox."
-    from gpt_scratch.toolbox.check import check
-    if not check(args.CHAPTER, args.FILE, seconds=args.seconds): raise SystemExit(1)
+    from gpt_scratch.toolbox.teaching import answer
+    if not answer(args.CHAPTER, *args.FILE, contract_only=args.contract, tests=args.tests, as_json=args.json, seconds=args.seconds): raise SystemExit(1)

@@ -4,7 +4,7 @@
 
 # %% ../../nbs/toolbox/corpus.ipynb #2b4d9bc8
 from __future__ import annotations
-import hashlib,os,re,subprocess,sys,tempfile,urllib.request,warnings,zipfile
+import hashlib,os,re,subprocess,sys,tempfile,time,urllib.request,warnings,zipfile
 from http.client import HTTPException
 from pathlib import Path
 from .files import FileError,read_text,write_file
@@ -38,8 +38,13 @@ def _download(
     url:str, # where the text is
     sha256:str, # what its checksum must be
 )->bytes: # the text, verified
-    "Fetch a small file into memory and check it."
-    with urllib.request.urlopen(url, timeout=10) as r: return _checked(r.read(SIZE+1), sha256, url)
+    "Fetch a small file into memory, in two minutes at most, and check it."
+    data,end = b"",time.monotonic()+120
+    with urllib.request.urlopen(url, timeout=10) as r:
+        while len(data)<=SIZE and (part := r.read1(2**16)):
+            data += part
+            if time.monotonic()>end: raise TimeoutError(f"{url} sends too slowly")
+    return _checked(data, sha256, url)
 
 # %% ../../nbs/toolbox/corpus.ipynb #607a88b7
 PLAYS = """roman/coriolanus histories/richard-iii histories/richard-ii tragedies/romeo-and-juliet histories/henry-vi-part-3
@@ -157,5 +162,5 @@ def tinyshakespeare(
     source = source or os.environ.get("GPT_SCRATCH_CORPUS")
     data = _from_file(source) if source else _fetch_corpus()
     try: write_file(path, data)
-    except FileError as e: warnings.warn(f"the corpus can't be kept and will be fetched again next time: {e}")
+    except FileError as e: warnings.warn(f"the corpus can't be kept and will be fetched again next time: {e}", stacklevel=2)
     return data.decode()

@@ -11,6 +11,7 @@ from torch import Tensor
 from ..model import GPTConfig,GPTLanguageModel
 from ..tokenizer import CharTokenizer
 from .checkpoint import CheckpointError,blueprint,reading
+from .files import check_file
 
 # %% auto #0
 __all__ = ['RENAMED', 'read_weights_only', 'stack_heads', 'original_shapes', 'to_our_layout', 'import_original']
@@ -23,6 +24,7 @@ def read_weights_only(
     path = Path(path)
     if torch.torch_version.TorchVersion(torch.__version__) < (2, 6):
         raise CheckpointError(f"{path} needs torch 2.6 or newer to be read safely, this is {torch.__version__}: upgrade torch")
+    check_file(path)
     with reading(path), open(path, "rb") as f:
         if not zipfile.is_zipfile(f): raise CheckpointError(f"{path} isn't a file that torch.save wrote: name a .pt file of the original")
         f.seek(0)
@@ -118,6 +120,7 @@ def _check_tensors(
 ):
     "Refuse what isn't a dictionary of plain tensors that fit in the file."
     if not isinstance(weights, dict): raise ValueError("model_state_dict should be a dictionary")
+    if not all(isinstance(name, str) for name in weights): raise ValueError("every tensor needs a name")
     plain = lambda value: isinstance(value, Tensor) and value.is_floating_point() and value.layout is torch.strided and value.device.type == "cpu"
     odd = [f"{name!s:.80} isn't a tensor of floating-point numbers" for name,value in weights.items() if not plain(value)]
     if odd: raise ValueError("; ".join(odd[:6]))
@@ -133,6 +136,8 @@ def _examine(
     missing = {"model_state_dict","hyperparameters","stoi","itos"} - {*(data if isinstance(data, dict) else ())}
     if missing: raise ValueError(f"it has no {', '.join(sorted(missing))}")
     weights,said = data["model_state_dict"],data["hyperparameters"]
+    if not isinstance(said, dict) or not {*map(type, said.values())} <= {int,float,str,bool,type(None)}:
+        raise ValueError("the hyperparameters should be numbers and words by name")
     _check_tensors(weights, size)
     sizes = _measure(weights)
     wrong = [f"{name} is {said[name]!s:.40} in the hyperparameters and {value} in the tensors"

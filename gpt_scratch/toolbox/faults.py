@@ -5,12 +5,14 @@
 # %% ../../nbs/toolbox/faults.ipynb #05e0ae7f
 from __future__ import annotations
 import os,signal,sys,threading
+from functools import cache
 import torch
-from ..model import GPTConfig,count_parameters
+from ..model import GPTConfig
+from .checkpoint import blueprint
 
 # %% auto #0
-__all__ = ['KEPT', 'Stopper', 'Stopped', 'is_interactive', 'remedies', 'estimate_memory', 'fitting_batch', 'OutOfMemory',
-           'explain_memory', 'is_out_of_memory', 'memory_size']
+__all__ = ['KEPT', 'Stopper', 'Stopped', 'is_interactive', 'remedies', 'parameters_of', 'estimate_memory', 'fitting_batch',
+           'OutOfMemory', 'explain_memory', 'is_out_of_memory', 'memory_size']
 
 # %% ../../nbs/toolbox/faults.ipynb #b8b1f842
 class Stopper:
@@ -36,16 +38,14 @@ class Stopper:
         while self.old: signal.signal(*self.old.popitem())
 
 # %% ../../nbs/toolbox/faults.ipynb #b6a15dc0
-class Stopped(SystemExit):
-    "The end of a program that was asked to stop; its exit code is 130 after Ctrl-C and 143 after SIGTERM."
+class Stopped(KeyboardInterrupt):
+    "What ends a program that was asked to stop, as Ctrl-C does; the message says what was saved."
     def __init__(self,
         number:int, # the signal
         message:str, # what was saved, and how to go on
     ):
-        super().__init__(128+number)
-        self.message = message
-
-    def __str__(self): return self.message
+        super().__init__(message)
+        self.code = 128+number # the exit code that a command should have
 
 # %% ../../nbs/toolbox/faults.ipynb #f6a3be7b
 def is_interactive()->bool: # at a prompt or in a notebook
@@ -65,6 +65,14 @@ def remedies(
     if dtype!="float32": tips.append('dtype="float32"')
     return ", ".join(tips)
 
+# %% ../../nbs/toolbox/faults.ipynb #56fc67e9
+@cache
+def parameters_of(
+    config:GPTConfig, # the shape of a model of any variant
+)->int: # the number of learned numbers
+    "Count the parameters of a model that isn't built."
+    return sum(p.numel() for p in blueprint(config).parameters())
+
 # %% ../../nbs/toolbox/faults.ipynb #84f0d20b
 KEPT = {"float32":(48, 8, 12), "bfloat16":(28, 10, 12)} # bytes per token and layer: times C, times C with dropout, times H·T with dropout
 
@@ -74,7 +82,7 @@ def estimate_memory(
     dtype:str="float32", # of the matrix products
 )->dict[str,int]: # bytes for parameters, gradients, optimizer and activations
     "Predict the memory of a training step from the shapes alone."
-    c,parameters,narrow = config,count_parameters(config),dtype!="float32"
+    c,parameters,narrow = config,parameters_of(config),dtype!="float32"
     plain,masks,rows = KEPT[dtype]
     layer = plain*c.n_embd + (masks*c.n_embd + rows*c.n_head*c.block_size if c.dropout else 0)
     token = c.n_layer*layer + (6 if narrow else 8)*c.n_embd + 4*c.vocab_size
@@ -117,7 +125,9 @@ def is_out_of_memory(
     error:BaseException, # what was raised
 )->bool: # whether memory was short
     "Whether an error says that memory, of a GPU or of the machine, was not enough."
-    return isinstance(error, (torch.cuda.OutOfMemoryError, MemoryError)) or isinstance(error, RuntimeError) and "t allocate memory" in str(error)
+    words = ("t allocate memory", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+    short = isinstance(error, RuntimeError) and any(word in str(error) for word in words)
+    return short or isinstance(error, (torch.cuda.OutOfMemoryError, MemoryError))
 
 # %% ../../nbs/toolbox/faults.ipynb #6714b470
 def memory_size(

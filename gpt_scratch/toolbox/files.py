@@ -10,14 +10,16 @@ from contextlib import contextmanager,suppress
 from functools import partial
 from pathlib import Path
 from secrets import token_hex
+from stat import S_ISDIR,S_ISREG
 from typing import BinaryIO
 import numpy as np
 from ..tokenizer import CharTokenizer
 
 # %% auto #0
-__all__ = ['LARGE', 'printable', 'FileError', 'decode_text', 'read_text', 'write_synced', 'sync_folder', 'not_written', 'remove',
-           'whole', 'write_file', 'is_free', 'checksum', 'fingerprint', 'pieces', 'encode_pieces', 'load_ids',
-           'encode_file', 'take_text', 'make_tokenizer', 'remember', 'recall', 'prepare']
+__all__ = ['LARGE', 'printable', 'FileError', 'decode_text', 'check_file', 'read_text', 'write_synced', 'sync_folder',
+           'not_written', 'remove', 'whole', 'write_file', 'is_free', 'checksum', 'fingerprint', 'pieces',
+           'encode_pieces', 'load_ids', 'encode_file', 'take_text', 'make_tokenizer', 'note_of', 'remember', 'recall',
+           'remembered', 'prepare']
 
 # %% ../../nbs/toolbox/files.ipynb #59ffe4fc
 def printable(
@@ -48,15 +50,25 @@ def decode_text(
         raise FileError(f"{name} is not UTF-8: byte 0x{data[e.start]:02x} at position {e.start}, line {line}; save it as UTF-8") from None
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
+# %% ../../nbs/toolbox/files.ipynb #c6780696
+def check_file(
+    path:Path, # what is to be read
+):
+    "`FileError` for what isn't a plain file; a pipe or a device might never end."
+    try: kind = path.stat().st_mode
+    except FileNotFoundError: raise FileError(f"{path} doesn't exist: name a UTF-8 text file") from None
+    except (OSError, ValueError): return # reading will say why
+    if S_ISDIR(kind): raise FileError(f"{path} is a folder: name one text file in it")
+    if not S_ISREG(kind): raise FileError(f"{path} is a pipe or a device: name a text file")
+
 # %% ../../nbs/toolbox/files.ipynb #d57104e6
 def read_text(
     path:str|Path, # a UTF-8 text file
 )->str: # its text, with `\n` at the end of every line
     "Read a whole text file; whatever is wrong with it becomes one clear `FileError`."
     path = Path(path)
-    if path.is_dir(): raise FileError(f"{path} is a folder: name one text file in it")
+    check_file(path)
     try: data = path.read_bytes()
-    except FileNotFoundError: raise FileError(f"{path} doesn't exist: name a UTF-8 text file") from None
     except (OSError, ValueError) as e: raise FileError(f"{path} can't be read: {getattr(e, 'strerror', None) or e}") from None
     text = decode_text(data, str(path))
     if not text.strip(): raise FileError(f"{path} is empty: name a file with some text in it")
@@ -209,6 +221,7 @@ def load_ids(
 )->Tensor: # the ids, memory-mapped, `(N,)`
     "Open a file of ids without reading it."
     import torch # not above: a program that only reads a text needn't wait for it
+    if not os.path.getsize(path): return torch.zeros(0, dtype=torch.int32) # nothing to map
     return torch.from_numpy(np.memmap(path, dtype=dtype, mode="c"))
 
 # %% ../../nbs/toolbox/files.ipynb #b6599aec
@@ -237,6 +250,7 @@ def take_text(
     if len(text)<1000 and "\n" not in text and (text.endswith(".txt") or os.path.isfile(text)):
         raise FileError(f"the text is {text!r}, which is the name of a file: for a file, pass a Path")
     if not text.strip(): raise FileError("the text is empty: give one with some characters in it")
+    if "\0" in text: raise FileError(f"the text looks binary (a zero character at position {text.index(chr(0))}): take it out")
     return text
 
 # %% ../../nbs/toolbox/files.ipynb #ceaaba2a
@@ -256,14 +270,23 @@ def make_tokenizer(
     return BPETokenizer.train(whole_text, 1024 if vocab_size is None else vocab_size)
 
 # %% ../../nbs/toolbox/files.ipynb #4effd0bd
+def note_of(
+    folder:Path, # of a run
+)->dict: # path and checksum of the text, length and checksum of the ids; empty if there is no whole note
+    "What `remember` noted."
+    try: note = json.loads((folder/"ids.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError): return {}
+    return note if isinstance(note, dict) and {"text","ids"}<={*note} else {}
+
+# %% ../../nbs/toolbox/files.ipynb #3a9c138e
 def remember(
     folder:Path, # holds ids.bin
     source:Path, # the file that was encoded
     ids:Tensor, # its ids, `(N,)`
 ):
     "Note beside the ids of which file they are."
-    with open(source, "rb") as file: record = {"text":checksum(file), "ids":fingerprint(ids)}
-    write_file(folder/"ids.json", json.dumps(record))
+    with open(source, "rb") as file: text = checksum(file)
+    write_file(folder/"ids.json", json.dumps({"path":str(source.absolute()), "text":text, "ids":fingerprint(ids)}))
 
 # %% ../../nbs/toolbox/files.ipynb #49ce1e7d
 def recall(
@@ -271,14 +294,32 @@ def recall(
     source:Path, # the file whose ids are wanted
     tokenizer:object, # which made them
 )->Tensor|None: # the ids, or None if they have to be made
-    "The ids that `remember` left, if file and ids are still the same."
+    "The ids that `remember` left, if file and ids are still the same; the file may have moved."
     dtype = np.uint16 if tokenizer.vocab_size<=2**16 else np.int32
     try:
-        record = json.loads((folder/"ids.json").read_text())
-        with open(source, "rb") as file: same = record["text"]==checksum(file)
+        note = note_of(folder)
+        with open(source, "rb") as file: same = note["text"]==checksum(file)
         ids = load_ids(folder/"ids.bin", dtype)
-        return ids if same and record["ids"]==fingerprint(ids) else None
-    except (OSError, ValueError, KeyError, TypeError): return None
+        if not same or note["ids"]!=fingerprint(ids): return None
+    except (OSError, ValueError, KeyError): return None
+    if note.get("path")!=str(source.absolute()): write_file(folder/"ids.json", json.dumps(note|{"path":str(source.absolute())}))
+    return ids
+
+# %% ../../nbs/toolbox/files.ipynb #230a6497
+def remembered(
+    run:str|Path, # a run folder, or a checkpoint in it
+)->Path|None: # the text file that it learns from, or None if it has no note of one
+    "Where the text of a run is; `FileError` if the file is gone or has changed."
+    run = Path(run)
+    folder = run.parent if (run/"config.json").exists() else run
+    note = note_of(folder)
+    if "path" not in note: return None
+    path = Path(note["path"])
+    try:
+        with open(path, "rb") as file: same = checksum(file)==note["text"]
+    except OSError: raise FileError(f"{folder} learns from {path}, which can't be read now: say where its text is") from None
+    if not same: raise FileError(f"{folder} learns from {path}, which has changed: say where its text is")
+    return path
 
 # %% ../../nbs/toolbox/files.ipynb #bd6368f9
 def prepare(
@@ -291,11 +332,15 @@ def prepare(
     "A text as ids, with the tokenizer that made them."
     import torch
     source = text if folder and isinstance(text, Path) else None
+    if isinstance(text, Path): check_file(text)
     if source and not isinstance(tokenizer, str):
         if (ids := recall(folder, source, tokenizer)) is not None: return tokenizer,ids
     text = take_text(text)
     tokenizer = make_tokenizer(text, tokenizer, vocab_size)
     if not source: return tokenizer,torch.tensor([i for ids in encode_pieces(pieces(text), tokenizer, errors) for i in ids])
+    if note := note_of(folder): # a run that goes on keeps its ids until these turn out to be the same
+        ids = torch.from_numpy(np.concatenate([np.array(part, np.int32) for part in encode_pieces(pieces(text), tokenizer, errors)]))
+        if fingerprint(ids)!=note["ids"]: return tokenizer,ids
     ids = encode_file(text, tokenizer, folder/"ids.bin", errors=errors)
     remember(folder, source, ids)
     return tokenizer,ids

@@ -162,19 +162,19 @@ def open_logger(
     folder:Path|None, # the run's folder
     settings:dict, # of the run
 )->Guarded: # a logger that can't do harm
-    "Find a logger by name and guard it; ValueError if it isn't there."
+    "Find a logger by name and guard it; ValueError for an unknown name, ImportError if it isn't installed."
     if not isinstance(logger, str): return Guarded(logger)
     if logger not in LOGGERS: raise ValueError(f"there is no logger {logger!r}; choose from {', '.join(LOGGERS)}")
     if folder is None: raise ValueError(f"{logger} needs a folder: give the run one with out")
     try: return Guarded(LOGGERS[logger](folder, settings))
-    except ImportError as e: raise ValueError(f'{logger} is not installed ({e}): pip install "gpt_scratch[log]"') from None
+    except ImportError as e: raise ImportError(f'{logger} is not installed ({e}): pip install "gpt_scratch[log]"') from None
 
 # %% ../../nbs/toolbox/log.ipynb #64232b46
 def plot_history(
     history:list[dict], # rows of a run
     ladder:dict[str,float]|None=None, # landmarks to draw, from `ngram_losses`
-    ax:Axes|None=None, # where to draw; a new figure if None
-)->Axes: # of matplotlib
+    ax:"Axes|None"=None, # where to draw; a new figure if None
+)->"Axes": # of matplotlib
     "Draw training and validation loss over the steps, with n-gram models as landmarks."
     from matplotlib import pyplot as plt # here, so that a program that draws nothing needn't wait for it
     if ax is None: _,ax = plt.subplots(figsize=(7,3.4))
@@ -206,7 +206,7 @@ def tokens_per_step(
 def plot_run(
     run:str|Path|list[dict], # a run folder, a history file, or the rows themselves
     ladder:dict[str,float]|None=None, # landmarks for the loss
-)->Figure: # of matplotlib, with four panels
+)->"Figure": # of matplotlib, with four panels
     "Draw a run: loss, learning rate, length of the gradient, and speed."
     from matplotlib import pyplot as plt
     history = run if isinstance(run, list) else read_history(run)

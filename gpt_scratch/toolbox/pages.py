@@ -23,10 +23,13 @@ def raw_html(
 def single_links(
     cell:dict, # a cell of a notebook; changed in place
 ):
-    "Take out links that nbdev made inside links, and those to methods without a heading."
+    "Take out links that nbdev made inside links and code, and those to methods without a heading."
     inside = r"\[([^\[\]]*)\[(`[^`]+`)\]\([^)]*\)([^\[\]]*)\]\("
     nowhere = r"\[(`[^`]*__`)\]\([^)]*\)"
-    def mend(text): return re.sub(nowhere, r"\1", re.sub(inside, r"[\1\2\3](", "".join(text)))
+    def plain(box): return re.sub(r"\[(`[^`]+`)\]\([^)]*\)", r"\1", box[0])
+    def mend(text):
+        text = re.sub(nowhere, r"\1", re.sub(inside, r"[\1\2\3](", "".join(text)))
+        return re.sub(r"^```.*?^```", plain, text, flags=re.S | re.M)
     if cell["cell_type"]=="markdown": cell["source"] = mend(cell["source"])
     for output in cell.get("outputs", []):
         data = output.get("data", {})

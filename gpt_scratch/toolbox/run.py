@@ -4,33 +4,49 @@
 
 # %% ../../nbs/toolbox/run.ipynb #5f3391ee
 from __future__ import annotations
-import contextlib,difflib,json,math,platform,signal,sys,time,warnings
+import contextlib,copy,json,math,platform,signal,time,warnings
 from collections.abc import Callable
 from dataclasses import asdict,replace
 from pathlib import Path
 import numpy as np,torch
 from fastcore.basics import patch
+from filelock import FileLock,Timeout
 from torch import Tensor
 from ..model import GPTConfig,GPTLanguageModel
 from ..tokenizer import CharTokenizer,UnknownCharacter
-from ..train import NotFinite,TrainConfig,Trainer,learning_rate_at
-from gpt_scratch.toolbox.checkpoint import (CheckpointError,classes_of,is_ours,load_checkpoint,load_trainer,
-    load_verified,prune_checkpoints,read_best,read_trainer,remove_leftovers,save_checkpoint,set_aside,steps,
+from ..train import NotFinite,TrainConfig,Trainer,configure_optimizer,learning_rate_at
+from .cli import nearest_name
+from gpt_scratch.toolbox.checkpoint import (CheckpointError,build,check_savable,classes_of,is_ours,load_checkpoint,load_trainer,
+    load_verified,prune_checkpoints,read_best,read_trainer,remove_leftovers,save_checkpoint,set_aside,steps,unwrapped,
     verify_checkpoint,write_best)
-from gpt_scratch.toolbox.faults import (Stopped,Stopper,explain_memory,is_interactive,is_out_of_memory,
+from gpt_scratch.toolbox.faults import (Stopped,Stopper,estimate_memory,explain_memory,is_interactive,is_out_of_memory,
     memory_size,remedies)
 from .files import fingerprint,is_free,prepare,printable,remove,write_file
 from .log import Guarded,JSONLines,Logger,open_logger,read_history,reporter
 
 # %% auto #0
-__all__ = ['EXACTLY', 'FITS', 'CAREFUL', 'PRESETS', 'FIXED', 'Run', 'device_of', 'generators', 'check_tensors', 'check_state',
-           'explained', 'make_configs', 'check_step', 'pick_device', 'train', 'claim_folder', 'claimed', 'check_length',
-           'start_run', 'load_again', 'check_sizes', 'saved_settings', 'settings_in', 'load_whole', 'newest',
-           'resume_run']
+__all__ = ['OPTIMIZER', 'EXACTLY', 'FITS', 'CAREFUL', 'PRESETS', 'FIXED', 'lock', 'Run', 'device_of', 'generators',
+           'pack_optimizer', 'after_a_step', 'shape_of', 'needed_memory', 'check_tensors', 'check_state',
+           'fill_optimizer', 'explained', 'make_configs', 'check_step', 'pick_device', 'train', 'claim_folder',
+           'claimed', 'check_length', 'check_memory', 'start_run', 'load_again', 'check_sizes', 'check_split',
+           'saved_settings', 'settings_in', 'load_whole', 'newest', 'resume_run']
+
+# %% ../../nbs/toolbox/run.ipynb #d5f50474
+def lock(
+    folder:Path, # of a run
+)->FileLock: # held by this process until it is released or the process ends
+    "Take a run's folder; ValueError if another process has it."
+    held = FileLock(folder/".lock", is_singleton=True) # the same process may ask again
+    try: held.acquire(blocking=False)
+    except Timeout: raise ValueError(
+        f"{folder} is in use by another process: wait until that has ended, or choose another folder") from None
+    except (OSError, NotImplementedError): pass # a file system without locks
+    return held
 
 # %% ../../nbs/toolbox/run.ipynb #cae298a6
 class Run(Trainer):
     "A training run with a tokenizer, perhaps a folder, and loggers."
+    lock = staticmethod(lock)
     def __init__(self,
         model:GPTLanguageModel, # what is trained, in place
         tokenizer:CharTokenizer, # saved beside the model
@@ -38,8 +54,10 @@ class Run(Trainer):
         config:TrainConfig, # the settings
         out:Path|None=None, # the folder for history and checkpoints; None keeps all in memory
         loggers:list[str|Logger]=(), # who else follows: "tensorboard", "wandb" or your own
+        optimizer:Callable=configure_optimizer, # makes one from the model and the settings
     ):
         super().__init__(model, ids, config)
+        if optimizer is not configure_optimizer: self.optimizer = optimizer(model, config)
         self.tokenizer,self.ids,self.out = tokenizer,ids,out
         self.saved_at,self.saving_took = time.monotonic(),0.
         self.loggers = [Guarded(JSONLines(out/"history.jsonl"))] if out else []
@@ -102,13 +120,49 @@ def text(self:Run)->dict: # its length and checksum
     if "fingerprint" not in self.__dict__: self.fingerprint = fingerprint(self.ids)
     return self.fingerprint
 
+# %% ../../nbs/toolbox/run.ipynb #50e5a158
+OPTIMIZER = "take an optimizer of PyTorch's kind that keeps tensors, numbers and words for each parameter"
+
+# %% ../../nbs/toolbox/run.ipynb #85c18ddf
+def pack_optimizer(
+    optimizer:torch.optim.Optimizer, # with a memory for each parameter
+    model:GPTLanguageModel, # whose parameters they are
+)->tuple[dict[str,Tensor],dict]: # tensors by kind and parameter; all else, nothing for AdamW
+    "What an optimizer remembers, by the names of the parameters; CheckpointError for what can't be saved."
+    kind,names = type(optimizer).__name__,{p:name for name,p in unwrapped(model).named_parameters()}
+    if not {*optimizer.state}<={*names}: raise CheckpointError(f"the optimizer {kind} remembers more than the model's parameters: {OPTIMIZER}")
+    memory = [(key, names[p], value) for p,kept in optimizer.state.items() for key,value in kept.items()]
+    tensors = {f"{key}.{name}":value for key,name,value in memory if isinstance(value, Tensor)}
+    values = {f"{key}.{name}":value for key,name,value in memory if not isinstance(value, Tensor)}
+    groups = [{k:v for k,v in group.items() if k!="params"} for group in optimizer.param_groups]
+    if type(optimizer) is torch.optim.AdamW: groups = [] # they follow from the settings
+    for key,value in (*values.items(), *(item for group in groups for item in group.items())):
+        parts = value if isinstance(value, (tuple, list)) and key not in values else [value]
+        if {*map(type, parts)}<={int,float,bool,str,type(None)}: continue
+        raise CheckpointError(f"the optimizer {kind} keeps a {type(value).__name__} as {key}: {OPTIMIZER}")
+    return tensors,dict(optimizer=dict(kind=kind, values=values, groups=groups)) if groups or values else {}
+
+# %% ../../nbs/toolbox/run.ipynb #f070430d
+def after_a_step(
+    optimizer:torch.optim.Optimizer, # stays as it is
+    model:GPTLanguageModel, # too
+)->tuple[dict[str,Tensor],dict]: # as `pack_optimizer` returns it
+    "What an optimizer will remember after its first step; CheckpointError if it can't be saved."
+    if not isinstance(optimizer, torch.optim.Optimizer): raise CheckpointError(
+        f"the optimizer is a {type(optimizer).__name__}: {OPTIMIZER}")
+    model,optimizer = copy.deepcopy((unwrapped(model), optimizer))
+    for p in model.parameters(): p.grad = torch.zeros_like(p) if p.requires_grad else None
+    try: optimizer.step()
+    except Exception as e: raise CheckpointError(
+        f"the optimizer {type(optimizer).__name__} can't take a step ({e}): {OPTIMIZER}") from None
+    return pack_optimizer(optimizer, model)
+
 # %% ../../nbs/toolbox/run.ipynb #99cf0b5f
 @patch
 def save(self:Run):
     "Write a checkpoint folder, remember the best, keep the last two."
-    start,tensors = time.monotonic(),{f"{kind}.{name}":value for name,p in self.model.named_parameters()
-                                      for kind,value in self.optimizer.state[p].items()}
-    state = dict(step=self.step, settings=asdict(self.config), text=self.text, made_with=self.surroundings())
+    start,(tensors,optimizer) = time.monotonic(),pack_optimizer(self.optimizer, self.model)
+    state = dict(step=self.step, settings=asdict(self.config), text=self.text, made_with=self.surroundings(), **optimizer)
     folder = self.out/f"step-{self.step:06d}"
     try: verify_checkpoint(folder) # a run that stopped right here comes by again
     except CheckpointError: # not there yet, or damaged
@@ -131,24 +185,49 @@ def note_best(self:Run):
     best = min(there, key=losses.get, default=None)
     if best and noted!=dict(checkpoint=best, val_loss=losses[best]): write_best(self.out, best, losses[best])
 
-# %% ../../nbs/toolbox/run.ipynb #8e0feb89
+# %% ../../nbs/toolbox/run.ipynb #331350f5
 EXACTLY = "without it the run can't go on exactly; resume from another checkpoint"
 
+# %% ../../nbs/toolbox/run.ipynb #ebcb2ed1
+def shape_of(
+    data, # JSON values
+): # the same, with types for numbers and words
+    "The form of a document: tuples are lists, as in JSON."
+    if isinstance(data, dict): return {k:shape_of(v) for k,v in data.items()}
+    if isinstance(data, (tuple, list)): return [*map(shape_of, data)]
+    return float if type(data) is int else type(data)
+
+# %% ../../nbs/toolbox/run.ipynb #964ab713
+def needed_memory(
+    run:Run, # the run that wants to go on
+    state:dict, # the values of a training state
+    folder:Path, # where they were, for the message
+)->dict[str,Tensor]: # tensors of the right shapes and types
+    "What the run's optimizer must find in a checkpoint; ValueError if another optimizer wrote it."
+    saved,kind = state.get("optimizer", dict(kind="AdamW", values={}, groups=[])),type(run.optimizer).__name__
+    try: wrong = saved["kind"]!=kind
+    except TypeError: wrong = True
+    if wrong: raise ValueError(f"the run in {folder} has another optimizer than {kind}: resume with optimizer=…, which makes the one it began with")
+    tensors,rest = after_a_step(run.optimizer, run.model)
+    if shape_of(rest.get("optimizer"))!=shape_of(state.get("optimizer")):
+        raise CheckpointError(f"{folder} has a strange optimizer: {EXACTLY}")
+    return tensors
+
+# %% ../../nbs/toolbox/run.ipynb #8e0feb89
 def check_tensors(
     run:Run, # the run that wants to go on
     tensors:dict[str,Tensor], # what was saved
-    device:str, # where the run was
+    state:dict, # and the values beside it
     folder:Path, # where the checkpoint is, for the message
 ):
     "CheckpointError for a tensor that is missing, or that isn't what this run needs."
-    needed = {f"{kind}.{name}":(p.shape if kind!="step" else torch.Size(), torch.float32)
-              for name,p in run.model.named_parameters() for kind in ("step", "exp_avg", "exp_avg_sq")}
-    needed |= {f"rng.{kind}":(None, torch.uint8) for kind in dict.fromkeys(("cpu", device))}
+    needed = {name:(value.shape, value.dtype) for name,value in needed_memory(run, state, folder).items()}
+    needed |= {f"rng.{kind}":(None, torch.uint8) for kind in dict.fromkeys(("cpu", state["made_with"].get("device", "cpu")))}
     for name,(shape,dtype) in needed.items():
         if name not in tensors: raise CheckpointError(f"{folder} lacks {name}: {EXACTLY}")
         value = tensors[name]
         fits = value.dtype==dtype and shape in (None, value.shape) and value.isfinite().all()
-        if not fits or name.startswith(("step.", "exp_avg_sq.")) and value.min()<0:
+        if not fits or name.startswith(("step.", "exp_avg_sq.")) and value.numel() and value.min()<0:
             raise CheckpointError(f"{folder} has a strange {name}: {EXACTLY}")
 
 # %% ../../nbs/toolbox/run.ipynb #b4052868
@@ -169,7 +248,7 @@ def check_state(
         if name not in state: raise CheckpointError(f"{folder} lacks {name}: {EXACTLY}")
         if not fits(state[name]): raise CheckpointError(f"{folder} has a strange {name}: {EXACTLY}")
     now,then = run.surroundings(),state["made_with"]
-    check_tensors(run, tensors, then.get("device", "cpu"), folder)
+    check_tensors(run, tensors, state, folder)
     if run.text!=state["text"]: raise ValueError(
         f"the text is not the one that {folder} was trained on: it has {len(run.ids):,} ids, "
         f"the other {state['text']['tokens']:,}; resume with the same text")
@@ -177,6 +256,25 @@ def check_state(
                for name in now if then.get(name, now[name])!=now[name]]
     if changed: warnings.warn(f"{'; '.join(changed)}: the run goes on, but it may differ in the last bits, "
                               "and soon visibly, from one that was never interrupted", stacklevel=2)
+
+# %% ../../nbs/toolbox/run.ipynb #36de62b3
+def fill_optimizer(
+    optimizer:torch.optim.Optimizer, # as it was made for a new run
+    model:GPTLanguageModel, # whose parameters it moves
+    tensors:dict[str,Tensor], # what `pack_optimizer` returned, perhaps among others
+    rest:dict|None=None, # and the rest of it, if there was any
+):
+    "Give an optimizer back what it remembered."
+    names = {p:name for name,p in unwrapped(model).named_parameters()}
+    order = [names[p] for group in optimizer.param_groups for p in group["params"]]
+    memory = {i:{} for i in range(len(order))}
+    for full,value in (tensors | (rest["values"] if rest else {})).items():
+        kind,_,name = full.partition(".")
+        if kind!="rng" and name in order: memory[order.index(name)][kind] = value
+    fresh = optimizer.state_dict()["param_groups"]
+    for group,saved in zip(fresh, rest["groups"] if rest else ()):
+        group |= {k:tuple(v) if isinstance(v, list) else v for k,v in saved.items()}
+    optimizer.load_state_dict({"state":{i:kept for i,kept in memory.items() if kept}, "param_groups":fresh})
 
 # %% ../../nbs/toolbox/run.ipynb #0a3ed0e0
 @patch
@@ -187,8 +285,7 @@ def restore(self:Run,
     "Take up step, optimizer, random states and history from a checkpoint."
     tensors,state = trainer or load_trainer(folder)
     check_state(self, tensors, state, folder)
-    for name,p in self.model.named_parameters():
-        self.optimizer.state[p] = {kind:tensors[f"{kind}.{name}"].to(p.device) for kind in ("step", "exp_avg", "exp_avg_sq")}
+    fill_optimizer(self.optimizer, self.model, tensors, state.get("optimizer"))
     try: self.set_random_states(tensors)
     except RuntimeError: raise CheckpointError(f"{folder} has a strange random state: {EXACTLY}") from None
     self.step = state["step"]
@@ -207,6 +304,9 @@ def fit(self:Run,
 )->Run: # the run itself
     "Train to `max_iters` with a checkpoint beside every evaluation, or until somebody stops it."
     report = reporter(self) if progress else lambda: None
+    if self.out:
+        check_savable(self.model, self.tokenizer)
+        if not getattr(self.optimizer, "state", None): after_a_step(self.optimizer, self.model)
     self.model.train()
     with explained(self),Stopper() as stopper:
         while not self.must_stop(stopper):
@@ -242,10 +342,10 @@ def leave(self:Run,
     kept = "nothing was saved"
     if self.out and self.step:
         self.save()
-        kept = f'saved in {self.out}; to go on: train(text, resume="{self.out}")'
+        kept = f"saved in {self.out}, where it can be resumed"
     message = f"stopped by {signal.Signals(number).name} after step {self.step}; {kept}"
-    print(message, file=sys.stdout if is_interactive() else sys.stderr)
     if not is_interactive(): raise Stopped(number, message)
+    print(message)
     return self
 
 # %% ../../nbs/toolbox/run.ipynb #193f2765
@@ -266,6 +366,7 @@ def explained(
                              memory_size(device_of(run)), c.dtype) from None
     finally:
         for logger in run.loggers: logger.close()
+        if run.out: FileLock(run.out/".lock", is_singleton=True).release(force=True)
 
 # %% ../../nbs/toolbox/run.ipynb #1ec53780
 CAREFUL = dict(schedule="cosine", weight_decay=0.1, beta2=0.99, grad_clip=1.0)
@@ -296,8 +397,9 @@ def make_configs(
     known = [name for name in sizes|settings if name not in ("vocab_size", "variant")]
     for name in options:
         if name in known: continue
-        near = difflib.get_close_matches(name, known, 1) or ["max_iters"]
-        raise ValueError(f"{name} is no option; {FIXED.get(name, f'did you mean {near[0]}?')}")
+        near = nearest_name(name, known)
+        hint = f"did you mean {near}?" if near else "options are the fields of GPTConfig and TrainConfig"
+        raise ValueError(f"{name} is no option; {FIXED.get(name, hint)}")
     model = replace(model, **{k:v for k,v in options.items() if k in sizes})
     train = replace(train, **{k:v for k,v in options.items() if k in settings})
     check_step(model, train)
@@ -337,13 +439,14 @@ def train(
     callback:Callable|None=None, # called with the run before each step and once at the end
     progress:bool=True, # show how it goes
     loggers:list[str|Logger]=(), # who else follows: "tensorboard", "wandb" or your own
+    optimizer:Callable=configure_optimizer, # makes another one from the model and the settings
     **options, # any field of GPTConfig or TrainConfig; for a new run also `tokenizer`, `vocab_size` and `variant`
 )->Run: # with `model`, `tokenizer`, `history` and `out`
     "Train a GPT on a text, from the beginning or from a checkpoint."
     where = pick_device(device)
     if resume and out: raise ValueError(f"resume goes on in its own folder, {resume}: leave out the option out, {out}")
-    if resume: run = resume_run(text, Path(resume), where, options, loggers)
-    else: run = start_run(text, out and Path(out), preset, where, options, loggers)
+    if resume: run = resume_run(text, Path(resume), where, options, loggers, optimizer=optimizer)
+    else: run = start_run(text, out and Path(out), preset, where, options, loggers, optimizer=optimizer)
     return run.fit(callback, progress)
 
 # %% ../../nbs/toolbox/run.ipynb #c63d1e97
@@ -354,8 +457,9 @@ def claim_folder(
     if not is_free(out): raise ValueError(
         f"{out} already holds something; choose another folder, or resume the run in it")
     out.mkdir(parents=True, exist_ok=True)
+    lock(out)
     remove_leftovers(out)
-    (out/"history.jsonl").unlink(missing_ok=True)
+    for name in ("history.jsonl", "ids.bin", "ids.json"): (out/name).unlink(missing_ok=True)
 
 
 # %% ../../nbs/toolbox/run.ipynb #bdd65d16
@@ -367,8 +471,8 @@ def claimed(
     made = [folder for folder in (out, *out.parents) if not folder.exists()] if out else []
     if out: claim_folder(out)
     try: yield
-    except ValueError: # leave nothing that would block the next try
-        for name in ("ids.bin", "ids.json") if out else (): (out/name).unlink(missing_ok=True)
+    except Exception: # leave nothing that would block the next try
+        for name in ("ids.bin", "ids.json", ".lock") if out else (): (out/name).unlink(missing_ok=True)
         for folder in made or [out][:bool(out)]:
             with contextlib.suppress(OSError): folder.rmdir()
         raise
@@ -385,6 +489,18 @@ def check_length(
     if len(ids)<need: raise ValueError(f"the text has {len(ids):,} tokens; block_size {T} needs at least {need:,}: "
                                        "give more text or a smaller block_size")
 
+# %% ../../nbs/toolbox/run.ipynb #a9f253c6
+def check_memory(
+    sizes:GPTConfig, # the shape of a model
+    settings:TrainConfig, # has the batch
+    device:torch.device, # where it is to be trained
+):
+    "`OutOfMemory` if not even the weights, gradients and means of a model fit; nothing is built."
+    c,available = settings,memory_size(device)
+    needs = estimate_memory(sizes, 1, c.dtype)
+    if sum(needs.values())-needs["activations"]>available:
+        raise explain_memory(sizes, c.batch_size, c.gradient_accumulation_steps, available, c.dtype)
+
 # %% ../../nbs/toolbox/run.ipynb #d9506f48
 def start_run(
     text:str|Path, # the text itself, or the path of a UTF-8 file
@@ -394,6 +510,7 @@ def start_run(
     options:dict, # fields of the two configs, which override the preset; tokenizer, vocab_size and variant
     loggers:list[str|Logger]=(), # who else wants to see the history
     kind:type=Run, # the class of the run
+    optimizer:Callable=configure_optimizer, # makes one from the model and the settings
 )->Run:
     "A fresh run: settings checked, text encoded, weights drawn from the seed."
     if preset not in PRESETS: raise ValueError(f"preset is {preset!r}; choose from {', '.join(PRESETS)}")
@@ -404,9 +521,11 @@ def start_run(
     with claimed(out):
         tokenizer,ids = prepare(text, folder=out, **own)
         check_length(ids, sizes, settings)
+        sizes = replace(sizes, vocab_size=tokenizer.vocab_size)
+        check_memory(sizes, settings, device)
         torch.manual_seed(settings.seed)
-        model = Model(replace(sizes, vocab_size=tokenizer.vocab_size)).to(device)
-        return kind(model, tokenizer, ids, settings, out, loggers)
+        model = Model(sizes).to(device)
+        return kind(model, tokenizer, ids, settings, out, loggers, optimizer)
 
 # %% ../../nbs/toolbox/run.ipynb #fafe05fd
 def load_again(
@@ -428,6 +547,16 @@ def check_sizes(
     different = [f"{k} is {then[k]} in the checkpoint, {now[k]} was asked for" for k in then if now[k]!=then[k] and k!="dropout"]
     if different: raise ValueError(f"a model can't change its sizes: {'; '.join(different)}; "
                                    "batch_size, max_iters, learning_rate and dropout may change")
+
+# %% ../../nbs/toolbox/run.ipynb #92a838c6
+def check_split(
+    saved:TrainConfig, # the settings of a checkpoint
+    wanted:TrainConfig, # the settings that were asked for
+):
+    "ValueError for another split or seed: text kept for validation would have been trained on."
+    different = [f"{name} is {getattr(saved, name)} in the checkpoint, {getattr(wanted, name)} was asked for"
+                 for name in ("val_fraction", "seed") if getattr(saved, name)!=getattr(wanted, name)]
+    if different: raise ValueError(f"a run keeps its split and its seed: {'; '.join(different)}; start a new run to change them")
 
 # %% ../../nbs/toolbox/run.ipynb #3d0af2ec
 def saved_settings(
@@ -475,14 +604,18 @@ def resume_run(
     options:dict, # settings to change; sizes must stay
     loggers:list[str|Logger]=(), # who else wants to see the history
     kind:type=Run, # the class of the run
+    optimizer:Callable=configure_optimizer, # makes one from the model and the settings
 )->Run:
     "A run as it was when the checkpoint was written."
     folder,(model,tokenizer),trainer = newest(source, device)
+    kind.lock(folder.parent)
     remove_leftovers(folder.parent)
-    sizes,settings = make_configs(options, model.config, settings_in(trainer[1], folder))
+    then = settings_in(trainer[1], folder)
+    sizes,settings = make_configs(options, model.config, then)
     check_sizes(model.config, sizes)
-    resized = type(model)(sizes).to(device)
+    check_split(then, settings)
+    resized = build(sizes).to(device)
     resized.load_state_dict(model.state_dict())
-    run = kind(resized, tokenizer, load_again(text, tokenizer, folder.parent), settings, folder.parent, loggers)
+    run = kind(resized, tokenizer, load_again(text, tokenizer, folder.parent), settings, folder.parent, loggers, optimizer)
     run.restore(folder, trainer)
     return run

@@ -31,7 +31,7 @@ def show_ladder(
     from matplotlib import pyplot as plt
     use_style()
     _,ax = plt.subplots(figsize=(7, .8+.3*len(losses)))
-    for name,loss in RUNGS.items(): ax.axvline(loss, color=PALETTE[-1], lw=1, ls=":", zorder=0)
+    for loss in RUNGS.values(): ax.axvline(loss, color=PALETTE[-1], lw=1, ls=":", zorder=0)
     ax.hlines(range(len(losses)), max(4.3, *losses.values())+.1, losses.values(), color=PALETTE[0], lw=3)
     ax.plot(losses.values(), range(len(losses)), "o", color=PALETTE[1])
     for y,loss in enumerate(losses.values()): ax.annotate(f"{loss:.2f}", (loss, y), (6, -3), textcoords="offset points")

@@ -87,12 +87,12 @@ function layerNorm(x, {values: weight}, {values: bias}, eps = 1e-5) {
   return y;
 }
 
-// Scores become shares that sum to 1, in place. The largest is subtracted first, or exp would overflow.
-function softmax(scores) {
+// Scores become shares that sum to 1, in place, all of them or those from `start` to before `end`. The largest is subtracted first, or exp would overflow.
+function softmax(scores, start = 0, end = scores.length) {
   let largest = -Infinity, sum = 0;
-  for (let i = 0; i < scores.length; i++) if (scores[i] > largest) largest = scores[i];
-  for (let i = 0; i < scores.length; i++) sum += scores[i] = Math.exp(scores[i] - largest);
-  for (let i = 0; i < scores.length; i++) scores[i] /= sum;
+  for (let i = start; i < end; i++) if (scores[i] > largest) largest = scores[i];
+  for (let i = start; i < end; i++) sum += scores[i] = Math.exp(scores[i] - largest);
+  for (let i = start; i < end; i++) scores[i] /= sum;
   return scores;
 }
 

@@ -5,12 +5,12 @@
 
 // ---- the worker -----------------------------------------------------------------------------------------------------
 
-// Its program is read.js, gpt.js and work.js: on the site by their addresses below `base`. In a file that a reader opened no worker may load files; there
+// Its program is read.js, gpt.js and work.js, and `more`: on the site by their addresses below `base`. In a file that a reader opened no worker may load files; there
 // they stand in the page as text, in scripts marked data-live, whose type text/plain keeps the page itself from running them.
 class Thread {
-  constructor(base) {
+  constructor(base, more = []) {
     const address = name => JSON.stringify(new URL(`${name}.js`, base).href), texts = document.querySelectorAll("script[data-live][type='text/plain']");
-    const program = base ? `importScripts(${["read", "gpt", "work"].map(address)});` : Array.from(texts, s => s.textContent).join("\n");
+    const program = base ? `importScripts(${["read", "gpt", "work", ...more].map(address)});` : Array.from(texts, s => s.textContent).join("\n");
     this.worker = new Worker(URL.createObjectURL(new Blob([program], {type: "text/javascript"})));
     this.waiting = new Map();
     this.tickets = 0;
@@ -71,6 +71,18 @@ async function filesBelow(entry) {
     for (const inner of some) found.push(...await filesBelow(inner));
     if (found.length > 5000) throw new Error("there are too many files in this folder");
   }
+}
+
+// What the reader drops on a part of the page: `take` gets a function that gives the files, as [path, File] pairs.
+function onDrop(root, take) {
+  root.addEventListener("dragover", event => { event.preventDefault(); root.classList.add("live-over"); });
+  root.addEventListener("dragleave", () => root.classList.remove("live-over"));
+  root.addEventListener("drop", event => {
+    event.preventDefault();
+    root.classList.remove("live-over");
+    const entries = [...event.dataTransfer.items].map(item => item.webkitGetAsEntry?.()).filter(Boolean), plain = [...event.dataTransfer.files];
+    take(async () => entries.length ? (await Promise.all(entries.map(filesBelow))).flat() : plain.map(f => [f.name, f]));
+  });
 }
 
 // ---- the playground -------------------------------------------------------------------------------------------------
@@ -232,14 +244,7 @@ function playground(root, {files, base, prompt = "ROMEO:\n", own = false, wait =
     choose("Folder", {webkitdirectory: true});
     choose("Files", {});
     status.before(box);
-    root.addEventListener("dragover", event => { event.preventDefault(); root.classList.add("live-over"); });
-    root.addEventListener("dragleave", () => root.classList.remove("live-over"));
-    root.addEventListener("drop", event => {
-      event.preventDefault();
-      root.classList.remove("live-over");
-      const entries = [...event.dataTransfer.items].map(item => item.webkitGetAsEntry?.()).filter(Boolean), plain = [...event.dataTransfer.files];
-      open(async () => pickCheckpoint(entries.length ? (await Promise.all(entries.map(filesBelow))).flat() : plain.map(f => [f.name, f])));
-    });
+    onDrop(root, files => open(async () => pickCheckpoint(await files())));
   }
   if (!wait) openOnce();
   return {open};

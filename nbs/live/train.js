@@ -6,73 +6,93 @@
 
 // ---- products -------------------------------------------------------------------------------------------------------
 
-// y (M, O) = x (M, I) times w (O, I) turned over: the one product that everything here is made of, 2 rows of x with 4 rows of w at a time.
+// A matrix inside an array: it begins at `start`, and from one number to the next it is `down` to the row below and `right` along the row.
+// So a transpose is the same numbers with both swapped, and one head's part of a window is a matrix like any other.
+const matrix = (values, rows, columns, start = 0, down = columns, right = 1) => ({values, rows, columns, start, down, right});
+const turn = ({values, rows, columns, start, down, right}) => matrix(values, columns, rows, start, right, down);
+
+// y (M, O) = x (M, I) times w (O, I) turned over: the one product that everything here is made of. Both are first copied into panels of four rows
+// whose numbers lie in the order in which `tile` wants them, as 64-bit floats, so that nothing is converted and hardly anything computed but the product.
 // In attention half of all is zero. `band` says which half isn't looked at: "y" the columns of y after the row's number, "x" the numbers of a
 // row of x after its own, "turned" those before it.
-function product(x, w, M, O, I, band = "", y = new Float32Array(M*O)) {
-  if (M < 2 || O < 4) return productPlainly(x, w, M, O, I, y);
-  for (let next = 0; next < M; next += 2) {
-    const t = Math.min(next, M - 2), first = band === "turned" ? t : 0, end = band === "x" ? t + 2 : I, width = band === "y" ? t + 2 : O;
-    for (let column = 0; column < width; column += 4) {
-      const o = Math.min(column, O - 4);
-      tile(x, t*I + first, w, o*I + first, I, end - first, y, t*O + o, O);
+const panels = [new Float64Array(0), new Float64Array(0)], corner = new Float32Array(16);
+
+function product(x, w, y, band = "") {
+  const M = x.rows, O = w.rows, I = x.columns, left = intoPanels(x, 0), right = intoPanels(w, 1), {values, start, down} = y;
+  for (let t = 0; t < M; t += 4) {
+    const first = band === "turned" ? t : 0, end = band === "x" ? Math.min(I, t + 4) : I, width = band === "y" ? Math.min(O, t + 4) : O;
+    for (let o = 0; o < width; o += 4) {
+      const p = t*I + 4*first, a = o*I + 4*first, at = start + t*down + o;
+      if (t + 4 <= M && o + 4 <= O) { tile(left, p, right, a, end - first, values, at, down); continue; }
+      tile(left, p, right, a, end - first, corner, 0, 4);
+      for (let r = 0; r < Math.min(4, M - t); r++) for (let c = 0; c < Math.min(4, O - o); c++) values[at + r*down + c] = corner[4*r + c];
     }
   }
-  return y;
+  return values;
 }
 
-function tile(x, p, w, a, I, length, y, at, O) {
-  const q = p + I, b = a + I, c = b + I, d = c + I;
-  let s0 = 0, s1 = 0, s2 = 0, s3 = 0, r0 = 0, r1 = 0, r2 = 0, r3 = 0;
-  for (let i = 0; i < length; i++) {
-    const u = x[p + i], v = x[q + i], wa = w[a + i], wb = w[b + i], wc = w[c + i], wd = w[d + i];
-    s0 += u*wa; s1 += u*wb; s2 += u*wc; s3 += u*wd;
-    r0 += v*wa; r1 += v*wb; r2 += v*wc; r3 += v*wd;
+function intoPanels({values, rows, columns, start, down, right}, which) {
+  if (panels[which].length < (rows + 3)*columns) panels[which] = new Float64Array((rows + 3)*columns);
+  const panel = panels[which], whole = rows - rows % 4;
+  let to = 0;
+  for (let row = 0; row < whole; row += 4) {
+    let a = start + row*down, b = a + down, c = b + down, d = c + down;
+    for (let i = 0; i < columns; i++, to += 4) {
+      panel[to] = values[a]; panel[to + 1] = values[b]; panel[to + 2] = values[c]; panel[to + 3] = values[d];
+      a += right; b += right; c += right; d += right;
+    }
   }
-  y[at] = s0; y[at + 1] = s1; y[at + 2] = s2; y[at + 3] = s3;
-  at += O;
-  y[at] = r0; y[at + 1] = r1; y[at + 2] = r2; y[at + 3] = r3;
+  if (whole < rows) for (let i = 0; i < columns; i++) for (let r = 0; r < 4; r++, to++) panel[to] = whole + r < rows ? values[start + (whole + r)*down + i*right] : 0;
+  return panel;
 }
 
-function productPlainly(x, w, M, O, I, y) {
-  for (let t = 0; t < M; t++) for (let o = 0; o < O; o++) {
-    let sum = 0;
-    for (let i = 0; i < I; i++) sum += x[t*I + i]*w[o*I + i];
-    y[t*O + o] = sum;
+// Four rows with four rows: sixteen sums, and each number that was fetched is used four times.
+function tile(x, p, w, a, length, y, at, down) {
+  let aa = 0, ab = 0, ac = 0, ad = 0, ba = 0, bb = 0, bc = 0, bd = 0, ca = 0, cb = 0, cc = 0, cd = 0, da = 0, db = 0, dc = 0, dd = 0;
+  for (let i = 0; i < length; i++, p += 4, a += 4) {
+    const wa = w[a], wb = w[a + 1], wc = w[a + 2], wd = w[a + 3];
+    const u = x[p]; aa += u*wa; ab += u*wb; ac += u*wc; ad += u*wd;
+    const v = x[p + 1]; ba += v*wa; bb += v*wb; bc += v*wc; bd += v*wd;
+    const s = x[p + 2]; ca += s*wa; cb += s*wb; cc += s*wc; cd += s*wd;
+    const t = x[p + 3]; da += t*wa; db += t*wb; dc += t*wc; dd += t*wd;
   }
-  return y;
+  y[at] = aa; y[at + 1] = ab; y[at + 2] = ac; y[at + 3] = ad; at += down;
+  y[at] = ba; y[at + 1] = bb; y[at + 2] = bc; y[at + 3] = bd; at += down;
+  y[at] = ca; y[at + 1] = cb; y[at + 2] = cc; y[at + 3] = cd; at += down;
+  y[at] = da; y[at + 1] = db; y[at + 2] = dc; y[at + 3] = dd;
 }
 
-// x (M, I) as (I, M).
-function turn(x, M, I) {
-  const y = new Float32Array(M*I);
-  for (let t = 0; t < M; t++) for (let i = 0; i < I; i++) y[i*M + t] = x[t*I + i];
-  return y;
+// The arrays of one step serve the next one: to make and clear new ones takes longer than to fill them. Their old numbers are still in them.
+const kept = new Map();
+function fresh(size) {
+  const ones = kept.get(size) ?? kept.set(size, {arrays: [], next: 0}).get(size);
+  return ones.arrays[ones.next++] ??= new Float32Array(size);
 }
+function beginAgain() { for (const ones of kept.values()) ones.next = 0; }
 
 // ---- the parts, there and back --------------------------------------------------------------------------------------
 
 function affine(x, weight, bias) {
-  const [O, I] = weight.shape, M = x.length/I, y = product(x, weight.values, M, O, I);
+  const [O, I] = weight.shape, M = x.length/I, y = product(matrix(x, M, I), matrix(weight.values, O, I), matrix(fresh(M*O), M, O));
   if (bias) for (let t = 0, at = 0; t < M; t++) for (let o = 0; o < O; o++) y[at++] += bias.values[o];
   return y;
 }
 
 // dy tells how the loss changes with y. The weights' share is dyᵀ x, the bias' the sum over rows, and what x is told is dy W.
 function affineBack(dy, x, weight, bias) {
-  const [O, I] = weight.shape, M = x.length/I, turned = turn(dy, M, O);
-  product(turned, turn(x, M, I), O, I, M, "", weight.grad);
-  if (bias) for (let o = 0; o < O; o++) {
-    let sum = 0;
-    for (let t = 0; t < M; t++) sum += turned[o*M + t];
-    bias.grad[o] = sum;
+  const [O, I] = weight.shape, M = x.length/I, told = matrix(dy, M, O);
+  product(turn(told), turn(matrix(x, M, I)), matrix(weight.grad, O, I));
+  if (bias) {
+    const sums = new Float64Array(O);
+    for (let t = 0, at = 0; t < M; t++) for (let o = 0; o < O; o++) sums[o] += dy[at++];
+    bias.grad.set(sums);
   }
-  return product(dy, turn(weight.values, O, I), M, I, O);
+  return product(told, turn(matrix(weight.values, O, I)), matrix(fresh(M*I), M, I));
 }
 
 // Layer norm keeps the normalized vectors and what each was multiplied by.
 function norm(x, weight, bias, eps = 1e-5) {
-  const C = weight.values.length, y = new Float32Array(x.length), hat = new Float32Array(x.length), scales = new Float32Array(x.length/C);
+  const C = weight.values.length, y = fresh(x.length), hat = fresh(x.length), scales = fresh(x.length/C);
   for (let start = 0; start < x.length; start += C) {
     let sum = 0, squares = 0;
     for (let c = 0; c < C; c++) sum += x[start + c];
@@ -86,7 +106,8 @@ function norm(x, weight, bias, eps = 1e-5) {
 
 // What a norm passes back has no part along the mean, which it removed, and none along the vector itself, whose length it fixed.
 function normBack(dy, {hat, scales}, weight, bias) {
-  const C = weight.values.length, dx = new Float32Array(dy.length), w = weight.values, dw = new Float64Array(C), db = new Float64Array(C);
+  const w = weight.values, C = w.length, dx = fresh(dy.length);
+  const dw = new Float64Array(C), db = new Float64Array(C);
   for (let start = 0; start < dy.length; start += C) {
     let sum = 0, along = 0;
     for (let c = 0; c < C; c++) {
@@ -94,49 +115,46 @@ function normBack(dy, {hat, scales}, weight, bias) {
       dw[c] += g*h; db[c] += g;
       sum += g*w[c]; along += g*w[c]*h;
     }
-    for (let c = 0; c < C; c++) dx[start + c] = scales[start/C]*(dy[start + c]*w[c] - sum/C - hat[start + c]*along/C);
+    for (let c = 0; c < C; c++) {
+      const left = dy[start + c]*w[c] - sum/C - hat[start + c]*along/C;
+      dx[start + c] = left*scales[start/C];
+    }
   }
   weight.grad.set(dw); bias.grad.set(db);
   return dx;
 }
 
-// One head's columns of one window, as a (T, D) of their own, and back into place.
-function columns(x, row, width, from, T, D) {
-  const y = new Float32Array(T*D);
-  for (let t = 0; t < T; t++) for (let d = 0; d < D; d++) y[t*D + d] = x[(row + t)*width + from + d];
-  return y;
-}
-function putColumns(y, x, row, width, from, T, D) { for (let t = 0; t < T; t++) for (let d = 0; d < D; d++) x[(row + t)*width + from + d] = y[t*D + d]; }
-
-// Chapter 03 for every window and head. The shares are kept for the way back.
+// Chapter 03 for every window and head, whose queries, keys and values are columns of `qkv`. The shares are kept for the way back.
 function attention(qkv, T, C, H) {
-  const D = C/H, N = qkv.length/(3*C), out = new Float32Array(N*C), kept = [];
+  const D = C/H, N = qkv.length/(3*C), out = fresh(N*C), looks = [];
   for (let row = 0; row < N; row += T) for (let h = 0; h < H; h++) {
-    const [q, k, v] = [0, 1, 2].map(part => columns(qkv, row, 3*C, part*C + h*D, T, D)), shares = product(q, k, T, T, D, "y");
+    const [q, k, v] = heads(qkv, row, T, C, D, h), shares = product(q, k, matrix(fresh(T*T), T, T), "y");
     for (let t = 0; t < T; t++) {
       for (let s = 0; s <= t; s++) shares[t*T + s] /= Math.sqrt(D);
-      softmax(shares.subarray(t*T, t*T + t + 1));
+      softmax(shares, t*T, t*T + t + 1);
       shares.fill(0, t*T + t + 1, t*T + T);
     }
-    putColumns(product(shares, turn(v, T, D), T, D, T, "x"), out, row, C, h*D, T, D);
-    kept.push({q, k, v, shares});
+    product(matrix(shares, T, T), turn(v), matrix(out, T, D, row*C + h*D, C), "x");
+    looks.push(shares);
   }
-  return {out, kept};
+  return {qkv, out, looks};
 }
+const heads = (qkv, row, T, C, D, h) => [0, 1, 2].map(part => matrix(qkv, T, D, (3*row + part)*C + h*D, 3*C));
 
-function attentionBack(dout, {kept}, T, C, H) {
-  const D = C/H, N = dout.length/C, dqkv = new Float32Array(3*N*C);
+function attentionBack(dout, {qkv, looks}, T, C, H) {
+  const D = C/H, N = dout.length/C, dqkv = fresh(3*N*C), scores = fresh(T*T);
   for (let row = 0, at = 0; row < N; row += T) for (let h = 0; h < H; h++) {
-    const {q, k, v, shares} = kept[at++], dy = columns(dout, row, C, h*D, T, D), scores = product(dy, v, T, T, D, "y"); // first, of the shares
+    const [q, k, v] = heads(qkv, row, T, C, D, h), [dq, dk, dv] = heads(dqkv, row, T, C, D, h), shares = looks[at++], dy = matrix(dout, T, D, row*C + h*D, C);
+    product(dy, v, matrix(scores, T, T), "y"); // first, of the shares
     for (let t = 0; t < T; t++) { // then, through the softmax, of the scores
       let mean = 0;
       for (let s = 0; s <= t; s++) mean += shares[t*T + s]*scores[t*T + s];
       for (let s = 0; s <= t; s++) scores[t*T + s] = shares[t*T + s]*(scores[t*T + s] - mean)/Math.sqrt(D);
       scores.fill(0, t*T + t + 1, t*T + T);
     }
-    const parts = [product(scores, turn(k, T, D), T, D, T, "x"), product(turn(scores, T, T), turn(q, T, D), T, D, T, "turned"),
-      product(turn(shares, T, T), turn(dy, T, D), T, D, T, "turned")];
-    parts.forEach((part, i) => putColumns(part, dqkv, row, 3*C, i*C + h*D, T, D));
+    product(matrix(scores, T, T), turn(k), dq, "x");
+    product(turn(matrix(scores, T, T)), turn(q), dk, "turned");
+    product(turn(matrix(shares, T, T)), turn(dy), dv, "turned");
   }
   return dqkv;
 }
@@ -171,8 +189,9 @@ class Learner {
       else if (matrix && !name.includes("tables")) for (let i = 0; i < size; i++) values[i] = .02*normal();
       else if (/ln\w*\.weight$/.test(name)) values.fill(1);
       const [grad, mean, square] = [0, 0, 0].map(() => new Float32Array(size));
-      this.tensors.set(name, {shape, values, grad, mean, square, decay: matrix ? this.settings.decay : 0, touched: name.includes("tables") ? new Set() : null});
+      this.tensors.set(name, {shape, values, grad, mean, square, decay: matrix ? this.settings.decay : 0, ...(name.includes("tables") ? {touched: new Set(), moved: new Uint8Array(shape[0])} : {})});
     }
+    kept.clear();
     this.model = new GPT(config, this.tensors); // the same numbers: what is learned here is at once what writes
   }
 
@@ -189,7 +208,9 @@ class Learner {
 
   // The mean loss of windows `x` whose next ids are `y`, and what the way back needs.
   forward(x, y, T) {
-    const {n_embd: C, n_head: H, n_layer: L, vocab_size: V} = this.config, N = x.length, stream = new Float32Array(N*C), blocks = [], lookups = this.lookups(x, T);
+    const {n_embd: C, n_head: H, n_layer: L, vocab_size: V} = this.config, N = x.length, blocks = [], lookups = this.lookups(x, T);
+    beginAgain();
+    const stream = fresh(N*C).fill(0);
     for (const [{values}, at, scale] of lookups) for (let t = 0; t < N; t++) for (let c = 0; c < C; c++) stream[t*C + c] += scale*values[at[t]*C + c];
     for (let i = 0; i < L; i++) {
       const part = this.block(i), first = norm(stream, part("ln1.weight"), part("ln1.bias"));
@@ -202,7 +223,7 @@ class Learner {
     }
     const last = norm(stream, ...this.norms("ln_f")), shares = affine(last.y, ...this.norms("lm_head"));
     let loss = 0;
-    for (let t = 0; t < N; t++) loss -= Math.log(softmax(shares.subarray(t*V, t*V + V))[y[t]]);
+    for (let t = 0; t < N; t++) loss -= Math.log(softmax(shares, t*V, t*V + V)[t*V + y[t]]);
     return {loss: loss/N, x, y, T, lookups, blocks, last, shares};
   }
 
@@ -220,10 +241,10 @@ class Learner {
       const dout = affineBack(stream, gathered.out, part("attention.proj.weight"), part("attention.proj.bias"));
       addTo(stream, normBack(affineBack(attentionBack(dout, gathered, T, C, H), first.y, part("attention.qkv.weight")), first, part("ln1.weight"), part("ln1.bias")));
     }
-    for (const [{grad, touched}, at, scale] of lookups) {
+    for (const [{grad, touched, moved}, at, scale] of lookups) {
       if (touched) { for (const row of touched) grad.fill(0, row*C, row*C + C); touched.clear(); } else grad.fill(0); // of a large table only what was used
       for (let t = 0; t < N; t++) {
-        touched?.add(at[t]);
+        if (touched) { touched.add(at[t]); moved[at[t]] = 1; }
         for (let c = 0; c < C; c++) grad[at[t]*C + c] += scale*stream[t*C + c];
       }
     }
@@ -296,12 +317,16 @@ class Learner {
 }
 
 // Chapter 06. What nothing ever moved only decays, and numbers too small to matter become 0: the smallest floats are slow.
-function adamW({values, grad, mean, square, decay}, rate, shrink, beta1, beta2, first, second) {
-  const keep = 1 - rate*decay, step = rate/first;
-  for (let i = 0; i < values.length; i++) {
-    const g = grad[i]*shrink, m = beta1*mean[i] + (1 - beta1)*g, v = beta2*square[i] + (1 - beta2)*g*g;
-    mean[i] = m < 1e-30 && m > -1e-30 ? 0 : m;
-    square[i] = v < 1e-36 ? 0 : v;
-    values[i] = values[i]*keep - step*m/(Math.sqrt(v)/second + 1e-8);
+function adamW({shape, values, grad, mean, square, decay, moved}, rate, shrink, beta1, beta2, first, second) {
+  const keep = 1 - rate*decay, step = rate*second/first, tiny = 1e-8*second, width = moved ? shape[1] : values.length;
+  for (let start = 0; start < values.length; start += width) {
+    const end = start + width;
+    if (moved && !moved[start/width]) { for (let i = start; i < end; i++) values[i] *= keep; continue; }
+    for (let i = start; i < end; i++) {
+      const g = grad[i]*shrink, m = beta1*mean[i] + (1 - beta1)*g, v = beta2*square[i] + (1 - beta2)*g*g;
+      mean[i] = m < 1e-30 && m > -1e-30 ? 0 : m;
+      square[i] = v < 1e-36 ? 0 : v;
+      values[i] = values[i]*keep - step*m/(Math.sqrt(v) + tiny);
+    }
   }
 }
