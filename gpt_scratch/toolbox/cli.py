@@ -676,14 +676,16 @@ def _before_and_after(
 RUN = (str, "a model that comes with the package, or the folder of a checkpoint or a run")
 
 @command(RUN=RUN,
-    html=(str, "the file to write; the model's name with .html if not given"),
+    html=(str, "the file to write; the model's name with .html if neither this nor --hf is given"),
+    hf=(str, "a new folder to write instead: weights, tokenizer and settings for Hugging Face's transformers"),
     dtype=(("int8", "float16", "float32"), "how the page stores the weights", "int8"),
     input=(str, "a UTF-8 text file to measure on; the end of the run's text, "
         "or of tinyshakespeare, if not given"))
 def export(
     args:Namespace, # the options
 ):
-    "Make a model one HTML file that writes by itself, and measure what its rounding costs."
+    "Make a model one HTML file that writes by itself, or a folder for Hugging Face's transformers."
+    if args.hf: return _export_hf(args)
     from gpt_scratch.toolbox.html import live_page,write_file
     path = Path(args.html or f"{Path(args.RUN).resolve().name}.html")
     write_file(path, live_page(args.RUN, args.dtype))
