@@ -37,7 +37,7 @@ setup(
     # The chapters, the primer and the lessons that the zoo tests travel with the wheel, straight from nbs/: no copy of them is committed.
     packages=[*find_packages(include=["gpt_scratch", "gpt_scratch.*"]), "gpt_scratch.chapters"],
     package_dir={"gpt_scratch.chapters": "nbs"},
-    package_data={"gpt_scratch": ["weights/*/*"], "gpt_scratch.chapters": ["0*.ipynb", "primer/*.ipynb", "beyond/bytepairs.ipynb", "beyond/newer.ipynb", "beyond/obeying.ipynb", "live/*", "images/*.svg"]},
+    package_data={"gpt_scratch": ["weights/*/*", "toolbox/*.json"], "gpt_scratch.chapters": ["0*.ipynb", "primer/*.ipynb", "beyond/bytepairs.ipynb", "beyond/newer.ipynb", "beyond/obeying.ipynb", "live/*", "images/*.svg"]},
     include_package_data=False,
     zip_safe=False,
 )

@@ -582,6 +582,7 @@ def _progress(
     "How far the training of a checkpoint had come, and its losses then."
     import json
     from gpt_scratch.toolbox.checkpoint import reading
+    from gpt_scratch.toolbox.doctor import diagnose_run
     from gpt_scratch.toolbox.log import read_history
     path,history = folder/"trainer.json",folder.parent/"history.jsonl"
     if not path.exists(): return []
@@ -591,7 +592,9 @@ def _progress(
         line = f"step {step:,} of {length:,}, on a text of {tokens:,} tokens"
     rows = read_history(history) if history.is_file() else []
     now = [row for row in rows if row["step"]==step and {"train_loss","val_loss"} <= {*row}][-1:]
-    return [line, *(f"training loss {row['train_loss']:.4f}, validation loss {row['val_loss']:.4f}" for row in now)]
+    losses = [f"training loss {row['train_loss']:.4f}, validation loss {row['val_loss']:.4f}" for row in now]
+    diagnosis = diagnose_run(folder.parent, state["settings"], json.loads((folder/"config.json").read_bytes()), tokens)
+    return [line, *losses, *[diagnosis]*bool(diagnosis)]
 
 # %% ../../nbs/toolbox/cli.ipynb #0695bc2c
 def _describe(
@@ -702,8 +705,8 @@ RUN = (str, "a model that comes with the package, or the folder of a checkpoint 
     html=(str, "the file to write; the model's name with .html if neither this nor --hf is given"),
     hf=(str, "a new folder to write instead: weights, tokenizer and settings for Hugging Face's transformers"),
     dtype=(("int8", "float16", "float32"), "how the page stores the weights", "int8"),
-    input=(str, "a UTF-8 text file to measure on; the tenth of tinyshakespeare "
-        "that training doesn't see if not given"))
+    input=(str, "a UTF-8 text file to measure on; the end of the run's text, "
+        "or of tinyshakespeare, if not given"))
 def export(
     args:Namespace, # the options
 ):
@@ -713,9 +716,11 @@ def export(
     path = Path(args.html or f"{Path(args.RUN).resolve().name}.html")
     write_file(path, live_page(args.RUN, args.dtype))
     print(f"{path}: {path.stat().st_size/1e6:.1f} MB, opens by double click", flush=True)
-    try: before,after = _before_and_after(args.RUN, args.dtype, _held_back(args.input))
+    try:
+        text,source = _held_back(args.RUN, args.input)
+        before,after = _before_and_after(args.RUN, args.dtype, text)
     except ValueError as e: print(f"its loss was not measured: {e}")
-    else: print(f"loss: {before:.4f} nats per character before, {after:.4f} as {args.dtype}")
+    else: print(f"loss on {source}: {before:.4f} nats per character before, {after:.4f} as {args.dtype}")
 
 # %% ../../nbs/toolbox/cli.ipynb #7d20c5a1
 def _export_hf(
@@ -731,12 +736,20 @@ def _export_hf(
 
 # %% ../../nbs/toolbox/cli.ipynb #929b25ff
 def _held_back(
+    run:str, # a model that comes with the package, or a folder
     input:str|None, # a text file, or nothing
-)->str: # its text, or the part of tinyshakespeare for validation
-    "The text to measure on."
+)->tuple[str,str]: # a text, and what to call it
+    "The text to measure on: the one that was named, or the tenth that training didn't see."
     from gpt_scratch.data import split
-    from gpt_scratch.toolbox.corpus import read_text,tinyshakespeare
-    return read_text(input) if input else split(tinyshakespeare())[1]
+    from gpt_scratch.toolbox.checkpoint import load_checkpoint
+    from gpt_scratch.toolbox.corpus import tinyshakespeare
+    from gpt_scratch.toolbox.files import load_ids,read_text
+    if input: return read_text(input),input
+    kept = Path(run)/"ids.bin" # a run that learned from a file has its ids here
+    if not kept.is_file(): return split(tinyshakespeare())[1],"the last tenth of tinyshakespeare"
+    tokenizer = load_checkpoint(run)[1]
+    ids = load_ids(kept, "uint16" if tokenizer.vocab_size<=2**16 else "int32")
+    return tokenizer.decode(split(ids)[1][:10**6].tolist()),"the last tenth of the run's text"
 
 # %% ../../nbs/toolbox/cli.ipynb #35bcba8d
 @command(RUN=RUN, port=(int, "the port on 127.0.0.1; any free one if 0", 0),
