@@ -88,7 +88,6 @@ async function onePage(live, name, files, prompt) {
 // ---- the page -------------------------------------------------------------------------------------------------------
 
 function trainHere(root, {live = "../live/", corpus = "../corpus/tinyshakespeare.txt"} = {}) {
-  const make = (tag, parent, props = {}) => parent.appendChild(Object.assign(document.createElement(tag), props));
   const button = (parent, textContent, onclick, props = {}) => make("button", parent, {type: "button", textContent, onclick, ...props});
   const choice = (parent, title, options) => {
     const select = make("select", make("label", parent, {textContent: `${title} `}));
@@ -235,7 +234,7 @@ function trainHere(root, {live = "../live/", corpus = "../corpus/tinyshakespeare
     await guarded(async () => {
       const seen = await thread.ask("look", {text: prompt.value, last: 48});
       maps.hidden = false;
-      drawMaps(seen, {tokens, heads, told, make});
+      drawMaps(seen, {tokens, heads, told});
     });
   }
 
@@ -265,12 +264,5 @@ function trainHere(root, {live = "../live/", corpus = "../corpus/tinyshakespeare
   }
   text.oninput = () => { chosen = null; remember(); };
   pick.onchange = () => take([...pick.files].map(f => [f.name, f]));
-  root.addEventListener("dragover", event => { event.preventDefault(); root.classList.add("live-over"); });
-  root.addEventListener("dragleave", () => root.classList.remove("live-over"));
-  root.addEventListener("drop", event => {
-    event.preventDefault();
-    root.classList.remove("live-over");
-    const entries = [...event.dataTransfer.items].map(item => item.webkitGetAsEntry?.()).filter(Boolean), plain = [...event.dataTransfer.files];
-    guarded(async () => take(entries.length ? (await Promise.all(entries.map(filesBelow))).flat() : plain.map(f => [f.name, f])));
-  });
+  onDrop(root, files => guarded(async () => take(await files())));
 }
