@@ -402,7 +402,8 @@ def _write(
     prompt:str, # the beginning
     args:Namespace, # has the settings of `generate`
     seed:int|None, # of this text
-):
+    reply:bool=False, # whether the prompt is a request: it isn't printed, and the model's own end ends the text
+)->str: # what was written
     "Print a text while it is written; however it ends, the line ends."
     import torch
     from gpt_scratch.beyond.speed import lean
@@ -414,10 +415,14 @@ def _write(
     idx = torch.tensor([ids or tokenizer.encode("\n", errors="skip") or [0]], device=device)
     new = model.stream(idx, args.max_new_tokens, args.temperature, args.top_k, args.top_p, seed, args.window)
     with lean(model):
-        print(tokenizer.decode(ids), end="", flush=True)
+        if not reply: print(tokenizer.decode(ids), end="", flush=True)
+        stops,written = [stop for stop in (args.stop, model.config.stop if reply else None) if stop is not None],""
         try:
-            for piece in stop_at(as_text(tokenizer, new), [] if args.stop is None else args.stop): print(piece, end="", flush=True)
+            for piece in stop_at(as_text(tokenizer, new), stops):
+                print(piece, end="", flush=True)
+                written += piece
         finally: print(flush=True)
+    return written
 
 # %% ../../nbs/toolbox/cli.ipynb #3ff68b13
 KEPT = "temperature top_k top_p seed max_new_tokens window stop errors".split()
@@ -438,21 +443,39 @@ def _change(
     check_sampling(*(changed[key] for key in ("max_new_tokens", "temperature", "top_k", "top_p", "seed")))
     setattr(args, name, changed[name])
 
+# %% ../../nbs/toolbox/cli.ipynb #9d3692fc
+def _reply(
+    loaded:tuple, # what `_load` returned
+    turns:list[str], # the conversation so far, which grows by one turn and loses what no longer fits
+    request:str, # the new line
+    args:Namespace, # has the settings of `generate`
+):
+    "Put the model's format around a request, let it see as many earlier turns as its context holds, and print the reply."
+    model,tokenizer,_ = loaded
+    c = model.config
+    asked = c.prompt.replace("{}", request)
+    room = c.block_size-min(args.max_new_tokens, c.block_size//2)
+    while turns and len(tokenizer.encode("".join(turns)+asked, errors=args.errors))>room: turns.pop(0)
+    turns.append(asked + _write(loaded, "".join(turns)+asked, args, args.seed, reply=True) + c.stop)
+
 # %% ../../nbs/toolbox/cli.ipynb #f4e7e8bd
 def _converse(
     loaded:tuple, # what `_load` returned
     args:Namespace, # has the settings of `generate`
 ):
-    "Ask for a beginning, continue it, and ask again."
+    "Ask for a beginning, continue it, and ask again; a model with a prompt format takes turns."
+    turns = [] if hasattr(loaded[0].config, "prompt") else None
     try: import readline # gives `input` a history, where there is one
     except ImportError: pass
-    print("Type a beginning. /temperature 0.7, /seed 3, /max_new_tokens 200 and the like change a setting, /quit ends.")
+    print("Type a beginning." if turns is None else "Type a request. /reset forgets the conversation.", "/temperature 0.7, /seed 3, /max_new_tokens 200 and the like change a setting, /quit ends.")
     while True:
         try: line = input("> ")
         except (EOFError, KeyboardInterrupt): return print()
         if line.strip() in ("/quit", "/q", "/exit"): return
         try:
-            if line.startswith("/"): _change(args, line)
+            if turns is not None and line.strip()=="/reset": turns.clear()
+            elif line.startswith("/"): _change(args, line)
+            elif turns is not None: _reply(loaded, turns, line, args)
             else: _write(loaded, line, args, args.seed)
         except KeyboardInterrupt: continue
         except ValueError as e: print(_as_options(e, "generate").replace("--", "/"))

@@ -23,7 +23,8 @@ __all__ = ['LESSONS', 'SCOPES', 'SKIP', 'APART', 'SERVE', 'chapter_files', 'modu
            'run_chapter', 'start', 'wait', 'stop', 'read_outcome']
 
 # %% ../../nbs/toolbox/slicer.ipynb #bc2e64cc
-LESSONS = {"learning":"primer/learning.ipynb", "bytepairs":"beyond/bytepairs.ipynb"}
+LESSONS = {"learning":"primer/learning.ipynb", "bytepairs":"beyond/bytepairs.ipynb",
+    "newer":"beyond/newer.ipynb", "obeying":"beyond/obeying.ipynb"}
 
 def chapter_files()->dict[str,Path]: # the name of each, and its notebook
     "The chapters and tested lessons: beside the package, or inside it when installed."
