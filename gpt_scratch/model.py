@@ -70,12 +70,19 @@ def check_sizes(
 def check_ids(
     idx:Tensor, # what a model was given
     block_size:int, # the longest context it takes, `T`
+    vocab_size:int, # how many ids there are, `V`
 ):
     "Raise a ValueError that says what came, what is needed and how to get it."
-    if idx.dim()==2 and idx.shape[1]<=block_size: return
-    raise ValueError(f"the ids have shape {tuple(idx.shape)}; they must be (B,T) with T "
+    if not isinstance(idx, Tensor): raise ValueError(f"the ids are of type "
+        f"{type(idx).__name__}; give torch.tensor([tokenizer.encode(text)])")
+    if idx.dim()!=2 or idx.shape[1]>block_size: raise ValueError(
+        f"the ids have shape {tuple(idx.shape)}; they must be (B,T) with T "
         f"at most {block_size}: add a batch dimension with idx[None], "
         f"crop with idx[:,-{block_size}:]")
+    if idx.device.type!="cpu" or not idx.numel(): return # a GPU shouldn't wait for this
+    low,high = idx.aminmax()
+    if low<0 or high>=vocab_size: raise ValueError(f"the ids go from {low} to {high}; "
+        f"they must be 0 to {vocab_size-1}, as the model's own tokenizer gives them")
 
 # %% ../nbs/05_model.ipynb #d4df140a
 class GPTLanguageModel(nn.Module):
@@ -97,7 +104,7 @@ class GPTLanguageModel(nn.Module):
         targets:Tensor|None=None, # the ids that really come next, `(B,T)`
     )->tuple[Tensor,Tensor|None]: # logits `(B,T,V)`; mean loss in nats, or None
         "Scores for the next id at each position, and how wrong they are."
-        check_ids(idx, self.config.block_size)
+        check_ids(idx, self.config.block_size, self.config.vocab_size)
         x = self.embedding(idx)
         for block in self.blocks: x = block(x)
         logits = self.lm_head(self.ln_f(x))

@@ -246,7 +246,7 @@ def test_sidebar_lists_every_notebook_once():
     assert listed == Counter(p.relative_to(ROOT/"nbs").as_posix() for p in NBS)
 
 
-@pytest.mark.parametrize("heading", ["## Install and run", "## The chapters"])
+@pytest.mark.parametrize("heading", ["## Install and run", "## Learn it here", "## The chapters"])
 def test_readme_and_home_page_agree(heading):
     "The same words in README.md and on the home page; only where a link leads may differ."
     def section(text):

@@ -41,16 +41,18 @@ class Outline(HTMLParser):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_page(page):
-    "Headings in order, a text for every image, at most 700 kB with its pictures."
+    "Headings in order, a text for every image, at most 700 kB with its pictures, our styles and scripts."
     path = SITE/f"{page}.html"
     text = path.read_text(encoding="utf-8")
     page = Outline(text)
     assert page.levels[:1] == [1] and all(b <= a + 1 for a, b in zip(page.levels, page.levels[1:])), page.levels
     assert page.without_alt == []
+    assert not re.search(r"<summary>\s*<[ou]l", text), "a question that begins like a list"
     assert not re.search("<code>[^<]*[–“][^<]*</code>", text) # Quarto sets typographic quotes and dashes in raw HTML
-    assert not re.search(r"`\]\(https?:", re.sub("<[^>]+>", "", text)), "a link of Markdown in a box of code"
-    pictures = {(path.parent/src).resolve() for src in re.findall(r'<img[^>]*\bsrc="([^":]+)"', text)}
-    assert len(text.encode()) + sum(p.stat().st_size for p in pictures if p.is_file()) < 700_000
+    assert f"`]({site_url()}" not in re.sub("<[^>]+>", "", text), "a link of Markdown in a box of code"
+    files = {(path.parent/name).resolve() for name in re.findall(r'<(?:img|script|link)\b[^>]*\b(?:src|href)="([^":#]+)"', text)}
+    ours = [p for p in files if p.suffix in (".png", ".svg", ".js", ".css") and p.is_file() and "site_libs" not in p.parts]
+    assert len(text.encode()) + sum(p.stat().st_size for p in ours) < 700_000
 
 
 class Server(SimpleHTTPRequestHandler):
@@ -96,7 +98,7 @@ def visit(browser):
 
 AXE = """() => axe.run(document, {resultTypes: ["violations"], runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"], rules: {"target-size": {enabled: true}}})
   .then(found => found.violations.map(v => `${v.id}: ${v.nodes[0].html.slice(0, 120)} ${v.nodes[0].failureSummary}`))"""
-# axe takes long, so the second time a kind of token stands in code it becomes plain text; of the formulas two stay, and of the sidebar's links eight
+# axe takes long, so the second time a kind of token stands in code it becomes plain text; of the formulas two stay, of a table's rows six, of the sidebar's links eight
 ONE_OF_A_KIND = """() => {
   const seen = new Set();
   for (const box of document.querySelectorAll("main pre")) {
@@ -104,6 +106,7 @@ ONE_OF_A_KIND = """() => {
     box.normalize();
   }
   for (const formula of [...document.querySelectorAll("math")].slice(2)) formula.textContent = "";
+  for (const row of document.querySelectorAll("main tr:nth-child(n+6)")) row.remove();
   for (const link of [...document.querySelectorAll("#quarto-sidebar li li:not(:has(.active))")].slice(8)) link.remove();
 }"""
 PROSE = """[...document.querySelectorAll("main p, main li")].filter(e => e.textContent.length > 200 && e.offsetWidth > 46*parseFloat(getComputedStyle(document.documentElement).fontSize)).map(e => e.textContent.slice(0, 60))"""
@@ -149,6 +152,18 @@ def test_on_a_phone(visit, page):
     assert tab.locator("#quarto-sidebar a[href$='attention.html']").is_visible()
     title = tab.locator(".navbar-title, .navbar-brand").first
     assert title.evaluate("e => e.scrollWidth <= e.clientWidth + 1 && e.getBoundingClientRect().right < 320")
+
+
+def test_without_scripts(browser):
+    "The title stands below the header, and the sample and the way in are there."
+    windows, address = browser
+    plain = windows["light"].browser.new_context(java_script_enabled=False, viewport={"width": 390, "height": 900})
+    tab = plain.new_page()
+    tab.goto(f"{address}/index.html")
+    header, title = tab.locator("#quarto-header").bounding_box(), tab.locator("h1").first.bounding_box()
+    assert title["y"] >= header["y"] + header["height"]
+    assert tab.locator("main pre").filter(has_text="BENVOLIO:").first.is_visible() and tab.locator("main .start").first.is_visible()
+    plain.close()
 
 
 def test_code_fits(visit):
@@ -266,3 +281,9 @@ def test_search(visit):
     tab.keyboard.type("softmax")
     tab.wait_for_timeout(800)
     assert tab.get_by_text("Attention").count() > 1
+
+
+def test_corpus_for_the_tab():
+    "Either build puts Shakespeare among the files, for the page that trains on it."
+    from gpt_scratch.toolbox.corpus import tinyshakespeare
+    assert (SITE/"corpus/tinyshakespeare.txt").read_bytes() == tinyshakespeare().encode()

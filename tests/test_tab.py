@@ -1,10 +1,12 @@
 "A GPT that learns in the browser: what nbs/live/train.js computes in Chromium, beside what torch computes from the same weights and batches."
 import base64, io, json, os, re, shutil, subprocess, sys, time, zipfile
 from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np, pytest, torch
 
+from gpt_scratch.beyond.bytepairs import BPETokenizer
 from gpt_scratch.beyond.speedrun import Speedrun, SpeedrunConfig, ngram_rows
 from gpt_scratch.model import GPTConfig, GPTLanguageModel
 from gpt_scratch.tokenizer import CharTokenizer
@@ -151,7 +153,7 @@ def site(folder):
     markup = next(source for cell in json.loads((LIVE.parent/"beyond/tab.ipynb").read_text(encoding="utf-8"))["cells"]
                   if "trainHere" in (source := "".join(cell["source"])))
     colors = re.search(r"<style>(.*?){{css}}", live_file("page.html"), re.S)[1]
-    head = f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>In the tab</title><link rel="icon" href="data:,"><style>{colors}</style></head>'
+    head = f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>In the tab</title><link rel="icon" href="data:,"><style>{colors} pre {{ color: #111; }}</style></head>' # as Quarto's theme has it
     (root/"beyond/tab.html").write_text(f"{head}<body><main><h1>In the tab</h1><h2>Train it</h2>{markup[markup.index('<link'):]}</main></body></html>", encoding="utf-8")
     with serve(root) as address: yield f"{address}/beyond/tab.html"
 
@@ -370,18 +372,29 @@ def test_refused_texts(visit, tmp_path, text, reason):
 
 
 def test_refused_checkpoints(visit, folder):
-    tab = visit()
-    config = GPTConfig(vocab_size=60, block_size=16, n_embd=16, n_head=2, n_layer=1, dropout=.1)
-    save_checkpoint(folder/"dropout", GPTLanguageModel(config), CharTokenizer(map(chr, range(40, 100))))
-    tab.locator("input[type=file]").set_input_files([folder/"dropout"/name for name in ("config.json", "tokenizer.json", "model.safetensors")])
-    tab.get_by_text("It goes on with your files").wait_for()
+    "Dropout, byte pairs, another kind of model, a file that is no checkpoint: each by name, and the page is ready for another."
+    tab, chars = visit(), CharTokenizer(map(chr, range(40, 100)))
+    config = GPTConfig(vocab_size=60, block_size=16, n_embd=16, n_head=2, n_layer=1, dropout=0.)
+    save_checkpoint(folder/"good", GPTLanguageModel(config), chars)
+    save_checkpoint(folder/"dropout", GPTLanguageModel(replace(config, dropout=.1)), chars)
+    pairs = BPETokenizer.train("low lower lowest "*50, 260)
+    save_checkpoint(folder/"pairs", GPTLanguageModel(replace(config, vocab_size=pairs.vocab_size)), pairs)
+    other = packed(folder/"good") | {"config.json": base64.b64encode(b'{"variant": "newer"}').decode()}
+    del other["manifest.json"]
     tab.get_by_label("Paste a text").fill("ABCDEFGH"*400)
+    for files, reason in ((packed(folder/"dropout"), "trained with dropout 0.1"), (packed(folder/"pairs"), "reads byte pairs"), (other, 'the variant "newer"')):
+        drop(tab, files)
+        tab.get_by_text("It goes on with your files").wait_for()
+        tab.get_by_role("button", name="Learn it").click()
+        assert "\n" not in status(tab, reason)
+        tab.get_by_role("button", name="Forget it").click()
+    for name, data in {"junk.zip": b"PK\3\4 nothing", "model.safetensors": b"alone"}.items():
+        drop(tab, {name: base64.b64encode(data).decode()})
+        status(tab, "in this zip" if name.endswith("zip") else "there is no checkpoint among these files")
+    shorten(tab, seconds=.2)
+    tab.get_by_role("combobox", name="For").select_option("10 seconds")
     tab.get_by_role("button", name="Learn it").click()
-    status(tab, "trained with dropout 0.1")
-    tab.get_by_role("button", name="Forget it").click()
-    (folder/"junk.zip").write_bytes(b"PK\3\4 nothing")
-    tab.locator("input[type=file]").set_input_files(folder/"junk.zip")
-    status(tab, "in this zip")
+    status(tab, "nats per character on the whole part")
 
 
 def test_without_the_corpus(chromium, site, folder):
@@ -430,5 +443,4 @@ def test_site_corpus(tmp_path):
     environment |= {"GPT_SCRATCH_CACHE": str(tmp_path/"cache"), "GPT_SCRATCH_CORPUS": str(tmp_path/"other.txt"), "QUARTO_PROJECT_DIR": str(tmp_path/"away")}
     done = subprocess.run([sys.executable, script], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0 and "without Shakespeare" in done.stderr and not (tmp_path/"away").exists()
-    assert "site_corpus.write(cfg.doc_path)" in (ROOT/"tools/build_site.py").read_text(encoding="utf-8")
     assert subprocess.run(["git", "check-ignore", "-q", "nbs/corpus/tinyshakespeare.txt"], cwd=ROOT).returncode in (0, 128)

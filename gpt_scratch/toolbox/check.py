@@ -4,15 +4,18 @@
 
 # %% ../../nbs/toolbox/check.ipynb #cb6fac8c
 from __future__ import annotations
-import ast,json,linecache,re
+import ast,json,linecache,math,re
 from pathlib import Path
+from typing import NamedTuple
 from .files import read_text
-from .slicer import Change,Outcome,chapter_files,definitions
+from .slicer import Change,Failure,Outcome,bound,chapter_files
+from .slicer import definitions,is_missing,loaded,own_names,parse
 from .slicer import read_cells,run_chapter
-from .zoo import ZOO,Wrong,as_change
+from .zoo import ZOO,Right,Wrong,as_change
 
 # %% auto #0
-__all__ = ['find_chapter', 'read_pieces', 'checked', 'own_names', 'signature', 'resembling', 'report', 'piece_of', 'check',
+__all__ = ['NEEDED', 'OPTIONAL', 'SILENT', 'find_chapter', 'read_pieces', 'checked', 'arguments', 'described', 'contract',
+           'essence', 'resembling', 'Verdict', 'verdict', 'passed', 'counted', 'report', 'piece_of', 'judge', 'check',
            'ending']
 
 # %% ../../nbs/toolbox/check.ipynb #c9a9021e
@@ -35,7 +38,7 @@ def read_pieces(
     except (ValueError, KeyError, TypeError): raise ValueError(f"{name} is no notebook: save it again in Jupyter") from None
     return [(f"{name}, code cell {i}", checked(f"{name}, code cell {i}", cell)) for i,cell in enumerate(cells, 1)]
 
-# %% ../../nbs/toolbox/check.ipynb #49f6097c
+# %% ../../nbs/toolbox/check.ipynb #fe40b374
 def checked(
     name:str, # what the piece is called
     code:str, # what it holds
@@ -46,64 +49,184 @@ def checked(
     except (SyntaxError, ValueError) as error: raise ValueError(f"{name}, line {getattr(error, 'lineno', '?')}: {getattr(error, 'msg', error)}: {(getattr(error, 'text', '') or '').strip()}") from None
     return code
 
-# %% ../../nbs/toolbox/check.ipynb #413feeb7
-def own_names(
-    pieces:list[tuple[str,str]], # a learner's code
-    chapter:str, # the name of a chapter
-)->list[str]: # in the chapter's order
-    "The chapter's definitions that the code has, too, methods of its classes included; ValueError if there are none."
-    mine = {}
-    for _,code in pieces: mine |= definitions(code)
-    mine = {*mine, *(f"{name}.{part.name}" for name,node in mine.items() if isinstance(node, ast.ClassDef) for part in node.body if isinstance(part, ast.FunctionDef))}
-    theirs = [name for cell in read_cells(chapter) for name in cell.names]
-    if not mine&{*theirs}: raise ValueError(f"{pieces[0][0] if pieces else 'the file'} defines nothing that chapter {chapter} defines: {', '.join(theirs)}")
-    return [name for name in theirs if name in mine]
+# %% ../../nbs/toolbox/check.ipynb #c4ec0001
+NEEDED = {
+    "Head":{
+        "query":"the layer that makes queries `(B,T,D)` from `(B,T,C)`, with a `weight` `(D,C)`",
+        "key":"the same for keys", "value":"the same for values"},
+    "HeadList":{"heads":"its heads, in their order", "proj":"the layer that mixes them"},
+    "MultiHeadAttention":{"load_state_dict":"a function that takes over the weights in a "
+        "dictionary: `qkv.weight` `(3C,C)`, all queries first, then keys, then values, in "
+        "each of them one head after the other, `proj.weight` and `proj.bias`"},
+    "GPTLanguageModel":{
+        "config":"what it was made from", "blocks":"its blocks, in their order",
+        "embedding":"what makes vectors `(B,T,C)` from ids `(B,T)`",
+        "ln_f":"the last norm", "lm_head":"the layer that makes logits"},
+    "Trainer":{
+        "model":"what it trains", "config":"its settings", "optimizer":"its optimizer",
+        "train_ids":"the ids to train on", "val_ids":"the others",
+        "step":"the number of steps taken", "history":"a list of what was logged"},
+}
+OPTIONAL = {
+    "CharTokenizer":{"itos":"the symbols, sorted", "stoi":"the id of each symbol"},
+    "Head":{"weights":"who looks where, `(B,T,T)`"},
+    "MultiHeadAttention":{
+        "split":"queries, keys and values `(B,H,T,D)` from `(B,T,C)`",
+        "merge":"the output `(B,T,C)` from what the heads gathered, `(B,H,T,D)`",
+        "weights":"who looks where, `(B,H,T,T)`"},
+}
+
+# %% ../../nbs/toolbox/check.ipynb #c4ec0002
+def arguments(
+    node:ast.FunctionDef, # a function or method
+)->str: # its arguments without types, in parentheses
+    "How it is called."
+    args = ast.parse(ast.unparse(node)).body[0].args
+    for arg in (*args.posonlyargs, *args.args, *args.kwonlyargs, args.vararg, args.kwarg):
+        if arg: arg.annotation = None
+    return f"({ast.unparse(args).removeprefix('self, ').removeprefix('self')})"
+
+# %% ../../nbs/toolbox/check.ipynb #fa0c4403
+def described(
+    node:ast.FunctionDef, # a function or method
+    source:str, # the code of its cell
+    title:str, # how its first line begins
+)->list[str]: # a line for it and one for each documented argument
+    "A signature with the comments that stand beside it."
+    body = node.body[1] if ast.get_docstring(node) and node.body[1:] else node.body[0]
+    lines = source.splitlines()[node.lineno-1:body.lineno-1]
+    found = [re.match(r"\s+(\w+)\b[^#]*# (.*)", line) for line in lines]
+    back = [re.match(r"\s*\)?.*->.*?: *# (.*)", line) for line in lines]
+    rows = [f"      {m[1]}: {m[2]}" for m in found if m]
+    return [title+arguments(node), *rows, *(f"      gives: {m[1]}" for m in back if m)]
+
+# %% ../../nbs/toolbox/check.ipynb #dd178f13
+def contract(
+    chapter:str, # "attention", "03" or "03_attention"
+)->str: # names, arguments, shapes, and the parts that tests ask for
+    "What a chapter's tests rely on."
+    lines = [f"what the tests of chapter {(chapter := find_chapter(chapter))} rely on:"]
+    for cell in read_cells(chapter):
+        for name,node in definitions(cell.source).items() if cell.names else ():
+            if isinstance(node, ast.FunctionDef): lines += described(node, cell.source, name)
+            if not isinstance(node, ast.ClassDef): continue
+            lines.append(f"class {name}")
+            for part in node.body:
+                if isinstance(part, ast.FunctionDef):
+                    lines += described(part, cell.source, f"  {part.name}")
+            for kind,table in (("part", NEEDED), ("optional part", OPTIONAL)):
+                asked = table.get(name, {}).items()
+                lines += [f"  {kind} `{part}`: {what}" for part,what in asked]
+    return "\n".join(lines)
 
 # %% ../../nbs/toolbox/check.ipynb #15a758ed
-def signature(
-    outcome:Outcome, # what the tests said
-)->dict[int,str]: # what failed and how
-    "The failures in a form that can be compared."
-    def essence(error): return (re.search(r"Greatest absolute difference: [\d.e-]+", error) or [error])[0]
-    return {failure.cell:essence(failure.error) for failure in outcome.failures if failure.cell in outcome.tests}
+SILENT = re.compile("(Attribute|Key|Name|Type|Import|NotImplemented|Timeout)Error")
 
-# %% ../../nbs/toolbox/check.ipynb #7c1a0651
+def essence(
+    failure:Failure, # of a test
+)->tuple[int,str]: # the cell, and how it failed
+    "A failure in a form that can be compared."
+    measured = re.search(r"Greatest absolute difference: [\d.e-]+", failure.error)
+    return failure.cell,(measured or [failure.error])[0]
+
+# %% ../../nbs/toolbox/check.ipynb #b8ecf138
 def resembling(
     chapter:str, # its name
-    outcome:Outcome, # of a learner's code
+    failures:list[Failure], # of a learner's code
     names:list[str], # the definitions in it
-)->tuple[Wrong|None,bool]: # the nearest member of the zoo, if one is near, and whether it fails in the same way
+)->Wrong|None: # a member of the zoo that fails in the same way
     "Look for the mistake in the zoo."
-    mine = dict([*signature(outcome).items()][:3])
-    members,tests = [wrong for wrong in ZOO if wrong.chapter==chapter],[test for test in outcome.tests if test<=max(mine, default=-1)]
-    if not tests: return None,False
-    def nearness(row): return row[1]==mine, len(row[1].items()&mine.items()), row[0].name in names, row[1].keys()==mine.keys()
-    rows = [*zip(members, map(signature, run_chapter(chapter, [*map(as_change, members)], tests)))]
-    same,shared,named,cells = nearness(best := max(rows, key=nearness))
-    return best[0] if shared or named and cells else None, same
+    if not failures or SILENT.match(failures[0].error): return None
+    members = [wrong for wrong in ZOO if wrong.chapter==chapter]
+    def alike(members, few):
+        fates = run_chapter(chapter, [*map(as_change, members)], [f.cell for f in few])
+        mine = {*map(essence, few)}
+        return [w for w,fate in zip(members, fates) if {*map(essence, fate.failures)}==mine]
+    found = alike(members, failures[:1])
+    if len(found)>1 and failures[1:]: found = alike(found, failures[:3]) or found
+    told = re.search(r"\d", failures[0].error) or len(found)==1
+    return next((w for w in found if w.name in names), found[0]) if found and told else None
 
 # %% ../../nbs/toolbox/check.ipynb #eb298fa8
-def report(
+class Verdict(NamedTuple):
+    "What a chapter's tests say to a learner's definitions."
+    chapter:str # its name
+    names:list[str] # the definitions
+    results:dict[str,tuple[int,int,int]] # per definition: tests that pass, fail, are left out
+    failures:list[Failure] # those that count, in order
+    needs:dict[str,str] # parts that the tests must know, `Class.part`, and what each is
+    without:dict[str,str] # optional parts that aren't there
+    member:Wrong|None=None # the mistake in the zoo that fails in the same way
+
+    @property
+    def passed(self)->bool: # whether nothing failed and nothing is asked
+        "Whether the code is right, as far as the tests can see."
+        return not self.failures and not self.needs
+
+# %% ../../nbs/toolbox/check.ipynb #30aca81f
+def verdict(
     chapter:str, # its name
     names:list[str], # the learner's definitions
     outcome:Outcome, # what the tests said to them
-    member:Wrong|None=None, # the mistake that they resemble
-    same:bool=False, # whether they fail in just the same way
+)->Verdict: # without a member of the zoo
+    "Sort out what failed and what only asks for a part; behind a missing part nothing is judged."
+    real,tables,cut,owners = [],({}, {}),math.inf,{name.split(".")[0] for name in names}
+    code,unset = {cell.number:parse(cell.source) for cell in read_cells(chapter)},set()
+    for failure in outcome.failures:
+        owner,part = is_missing(failure) or ("", "")
+        kinds = [part in table.get(owner, {}) for table in (NEEDED, OPTIONAL)] if owner in owners else [False, False]
+        for kind,table,found in zip(kinds, (NEEDED, OPTIONAL), tables):
+            if kind: found[f"{owner}.{part}"] = table[owner][part]
+        if kinds[0]: cut = min(cut, failure.cell)
+        follows = "Assertion" not in failure.error and loaded(code[failure.cell])&unset
+        if any(kinds): unset |= bound(code[failure.cell])
+        elif failure.cell<cut and not follows: real.append(failure)
+    about,results = {cell.number:cell.about for cell in read_cells(chapter)},{}
+    failed,open_ = {f.cell for f in real},{f.cell for f in outcome.failures if f not in real}
+    for test in sorted({*outcome.tests} | failed):
+        place = 1 if test in failed else 2 if test in open_ or test>=cut else 0
+        row = results.setdefault(about[test], [0, 0, 0])
+        row[place] += 1
+    return Verdict(chapter, names, {name:tuple(row) for name,row in results.items()}, real, *tables)
+
+# %% ../../nbs/toolbox/check.ipynb #c4ec0007
+def passed(
+    member:Wrong|Right, # of the zoo
+    outcome:Outcome, # what the tests said to it
+)->bool:
+    "Whether there were tests, all of them ran, and nothing failed."
+    found = verdict(member.chapter, as_change(member).names, outcome)
+    return bool(outcome.tests) and not outcome.end and found.passed
+
+# %% ../../nbs/toolbox/check.ipynb #c4ec0005
+def counted(
+    right:int, # tests that pass
+    wrong:int, # tests that fail
+    open_:int, # tests that are left out
+)->str: # some words
+    "How many tests pass, fail and are left out."
+    def some(n, one, more): return f"{n} {one if n==1 else more}"
+    words = [some(wrong, "test fails", "tests fail")]*bool(wrong)
+    words += [some(right, "test passes", "tests pass")]*bool(right)
+    return ", ".join(words + [f"{open_} left out"]*bool(open_))
+
+# %% ../../nbs/toolbox/check.ipynb #2bdbe72d
+def report(
+    found:Verdict, # what the tests said
 )->str: # some lines
     "What is right, what is wrong, the first failure, and what it looks like."
-    about = {cell.number:cell.about for cell in read_cells(chapter)}
-    failed,groups = {failure.cell for failure in outcome.failures},list(dict.fromkeys(about[test] for test in outcome.tests))
-    lines = [f"chapter {chapter} with your {', '.join(names)}"]
-    for group in groups:
-        tests = [test for test in outcome.tests if about[test]==group]
-        wrong = len(failed&{*tests})
-        count = f"{wrong} of {len(tests)} tests fail" if wrong and tests[1:] else f"{len(tests)} tests pass" if tests[1:] else "the test fails" if wrong else "the test passes"
-        lines.append(f"  {'wrong' if wrong else 'right'}  {'your '*(group in names)}{group}: {count}")
-    if not outcome.failures: return "\n".join(lines)
-    first = outcome.failures[0]
-    lines += [f"the first failure, in a test of {about[first.cell]}:", f"    {first.code}", f"  {first.error}"]
-    if first.where: lines.append(f"  at {first.where}")
-    if member: lines.append(f"{'this is what' if same else 'it looks like'} {member.does}{' gives' if same else ''}; the chapter {member.chapter_does}")
+    lines = [f"chapter {found.chapter} with your {', '.join(found.names)}"]
+    for name,row in found.results.items():
+        word = "wrong" if row[1] else "right" if row[0] else "open "
+        lines.append(f"  {word}  {'your '*(name in found.names)}{name}: {counted(*row)}")
+    if found.failures:
+        first,about = found.failures[0],{cell.number:cell.about for cell in read_cells(found.chapter)}
+        lines += [f"the first failure, in a test of {about[first.cell]}:", f"    {first.code}", f"  {first.error}"]
+        if first.where: lines.append(f"  at {first.where}")
+    if member := found.member: lines.append(f"this is what {member.does} gives; the chapter {member.chapter_does}")
+    if found.without: lines.append(f"left out are tests of {', '.join(found.without)}, which your code doesn't have and may do without")
+    if found.needs: lines += ["the tests must know these parts of your code; say in `adapters` what they are called there:",
+        *(f"    {name}: {what}" for name,what in found.needs.items())]
     return "\n".join(lines)
 
 # %% ../../nbs/toolbox/check.ipynb #8603e35a
@@ -117,20 +240,30 @@ def piece_of(
     return (name := f"the code of {thing.__name__}"), checked(name, code)
 
 # %% ../../nbs/toolbox/check.ipynb #117da828
-def check(
+def judge(
     chapter:str, # "attention", "03" or "03_attention"
     *own:str|Path|type|object, # a file, or classes and functions
     seconds:float=60, # time for the tests
-)->bool: # whether all tests passed
-    "Run a chapter's tests on your own code and print what they say. Your code runs with all your rights: this is no sandbox."
+)->Verdict:
+    "Run a chapter's tests on your own code. It runs with all your rights: this is no sandbox."
     chapter = find_chapter(chapter)
     pieces = [piece for thing in own for piece in (read_pieces(thing) if isinstance(thing, (str, Path)) else [piece_of(thing)])]
     names = own_names(pieces, chapter)
     outcome, = run_chapter(chapter, [Change(names, own=pieces)], seconds=seconds)
     if outcome.end: raise ValueError(f"{pieces[0][0].split(',')[0]} {ending(chapter, outcome)}")
     if not outcome.tests: raise ValueError(f"no test of chapter {chapter} uses {', '.join(names)}; check a definition that builds on it, too")
-    print(report(chapter, names, outcome, *resembling(chapter, outcome, names)))
-    return not outcome.failures
+    found = verdict(chapter, names, outcome)
+    return found._replace(member=resembling(chapter, found.failures, names))
+
+# %% ../../nbs/toolbox/check.ipynb #74e33bd1
+def check(
+    chapter:str, # "attention", "03" or "03_attention"
+    *own:str|Path|type|object, # a file, or classes and functions
+    seconds:float=60, # time for the tests
+)->bool: # whether all tests passed
+    "Run a chapter's tests on your own code and print what they say."
+    print(report(found := judge(chapter, *own, seconds=seconds)))
+    return found.passed
 
 # %% ../../nbs/toolbox/check.ipynb #b0eace78
 def ending(

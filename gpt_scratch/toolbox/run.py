@@ -4,7 +4,7 @@
 
 # %% ../../nbs/toolbox/run.ipynb #5f3391ee
 from __future__ import annotations
-import contextlib,copy,difflib,json,math,platform,signal,time,warnings
+import contextlib,copy,json,math,platform,signal,time,warnings
 from collections.abc import Callable
 from dataclasses import asdict,replace
 from pathlib import Path
@@ -15,6 +15,7 @@ from torch import Tensor
 from ..model import GPTConfig,GPTLanguageModel
 from ..tokenizer import CharTokenizer,UnknownCharacter
 from ..train import NotFinite,TrainConfig,Trainer,configure_optimizer,learning_rate_at
+from .cli import nearest_name
 from gpt_scratch.toolbox.checkpoint import (CheckpointError,build,check_savable,classes_of,is_ours,load_checkpoint,load_trainer,
     load_verified,prune_checkpoints,read_best,read_trainer,remove_leftovers,save_checkpoint,set_aside,steps,unwrapped,
     verify_checkpoint,write_best)
@@ -396,8 +397,9 @@ def make_configs(
     known = [name for name in sizes|settings if name not in ("vocab_size", "variant")]
     for name in options:
         if name in known: continue
-        near = difflib.get_close_matches(name, known, 1) or ["max_iters"]
-        raise ValueError(f"{name} is no option; {FIXED.get(name, f'did you mean {near[0]}?')}")
+        near = nearest_name(name, known)
+        hint = f"did you mean {near}?" if near else "options are the fields of GPTConfig and TrainConfig"
+        raise ValueError(f"{name} is no option; {FIXED.get(name, hint)}")
     model = replace(model, **{k:v for k,v in options.items() if k in sizes})
     train = replace(train, **{k:v for k,v in options.items() if k in settings})
     check_step(model, train)

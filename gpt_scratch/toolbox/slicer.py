@@ -4,24 +4,27 @@
 
 # %% ../../nbs/toolbox/slicer.ipynb #dcd9bfef
 from __future__ import annotations
-import ast,__future__,builtins,importlib,json,os,re,signal,subprocess,symtable,sys
-import tempfile,time,traceback
+import ast,__future__,builtins,importlib,json,operator,os,re,signal,subprocess
+import symtable,sys,tempfile,time,traceback
 from collections.abc import Callable
+from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
-import gpt_scratch,torch
+import gpt_scratch
 from .corpus import tinyshakespeare
 
 # %% auto #0
-__all__ = ['LESSONS', 'SCOPES', 'SKIP', 'APART', 'SERVE', 'chapter_files', 'module_of', 'definitions', 'same_scope', 'loaded',
-           'bound', 'changed', 'is_test', 'Cell', 'subject', 'read_cells', 'imported', 'needed', 'patched_tests',
-           'noticing', 'Failure', 'brief', 'run_cell', 'Change', 'load_own', 'wanted_nodes', 'put', 'run_change',
-           'serve', 'try_change', 'Outcome', 'run_chapter', 'start', 'wait', 'stop', 'read_outcome']
+__all__ = ['LESSONS', 'SCOPES', 'SKIP', 'APART', 'SERVE', 'chapter_files', 'module_of', 'definitions', 'parse', 'same_scope',
+           'loaded', 'bound', 'changed', 'is_test', 'Cell', 'subject', 'read_cells', 'imported', 'needed',
+           'patched_tests', 'noticing', 'Failure', 'brief', 'is_missing', 'run_cell', 'Change', 'load_own', 'adapted',
+           'wanted_nodes', 'put', 'own_names', 'run_change', 'with_tests', 'serve', 'try_change', 'Outcome',
+           'run_chapter', 'start', 'wait', 'stop', 'read_outcome']
 
 # %% ../../nbs/toolbox/slicer.ipynb #bc2e64cc
-LESSONS = {"learning":"primer/learning.ipynb", "bytepairs":"beyond/bytepairs.ipynb"}
+LESSONS = {"learning":"primer/learning.ipynb", "bytepairs":"beyond/bytepairs.ipynb",
+    "newer":"beyond/newer.ipynb", "obeying":"beyond/obeying.ipynb"}
 
 def chapter_files()->dict[str,Path]: # the name of each, and its notebook
     "The chapters and tested lessons: beside the package, or inside it when installed."
@@ -33,7 +36,7 @@ def chapter_files()->dict[str,Path]: # the name of each, and its notebook
     numbered = {name[3:-6]:name for name in names}
     return {name:folder/path for name,path in (numbered|LESSONS).items()}
 
-# %% ../../nbs/toolbox/slicer.ipynb #cb5b4479
+# %% ../../nbs/toolbox/slicer.ipynb #efcc8dca
 def module_of(
     chapter:str, # its name, such as "attention"
 )->ModuleType: # what it exports
@@ -60,6 +63,14 @@ def definitions(
 SCOPES = (ast.FunctionDef, ast.ClassDef, ast.Lambda, ast.ListComp, ast.SetComp,
           ast.DictComp, ast.GeneratorExp)
 
+@lru_cache(None)
+def parse(
+    source:str, # Python code
+)->ast.Module: # the same tree for the same code
+    "Its syntax tree."
+    return ast.parse(source)
+
+# %% ../../nbs/toolbox/slicer.ipynb #1d5e58c6
 def same_scope(
     node:ast.AST, # where to begin
 )->list[ast.AST]: # what lies below it
@@ -69,19 +80,22 @@ def same_scope(
         found += [child, *([] if isinstance(child, SCOPES) else same_scope(child))]
     return found
 
-# %% ../../nbs/toolbox/slicer.ipynb #56eb06be
+# %% ../../nbs/toolbox/slicer.ipynb #ad5dccff
+@lru_cache(None)
 def loaded(
     node:ast.AST, # a piece of code
 )->set[str]:
-    "The global names that it reads, anywhere inside."
+    "The global names that it reads, anywhere inside; not those that a loop sets."
     def globals_in(table):
         top = table.get_type()=="module"
         symbols = [s for s in table.get_symbols() if s.is_referenced()]
         read = {s.get_name() for s in symbols if top or s.is_global()}
         return read.union(*map(globals_in, table.get_children()))
-    return globals_in(symtable.symtable(ast.unparse(node), "cell", "exec"))
+    own = bound(node.target)-loaded(node.iter) if isinstance(node, ast.For) else set()
+    return globals_in(symtable.symtable(ast.unparse(node), "cell", "exec"))-own
 
 # %% ../../nbs/toolbox/slicer.ipynb #84b05445
+@lru_cache(None)
 def bound(
     node:ast.AST, # a piece of code
 )->set[str]:
@@ -94,7 +108,8 @@ def bound(
             names |= {(a.asname or a.name).split(".")[0] for a in n.names}
     return names
 
-# %% ../../nbs/toolbox/slicer.ipynb #4e36cfab
+# %% ../../nbs/toolbox/slicer.ipynb #340fe6d2
+@lru_cache(None)
 def changed(
     node:ast.AST, # a piece of code
 )->set[str]:
@@ -127,7 +142,7 @@ class Cell(NamedTuple):
     tests:bool=False # whether it tests an exported definition
     about:str="" # the definition that it tests
 
-# %% ../../nbs/toolbox/slicer.ipynb #dcd6ceb7
+# %% ../../nbs/toolbox/slicer.ipynb #929d6ece
 def subject(
     source:str, # a test
     names:list[str], # what the chapter has defined so far
@@ -160,7 +175,7 @@ def read_cells(
             if names:
                 taught.add(section)
                 known,fresh = [*known, *names],[*names] if tested else [*fresh, *names]
-            tests = is_test(ast.parse(source)) and not names
+            tests = is_test(parse(source)) and not names
             tested = not names and (tested or tests)
             about = subject(source, known, fresh)
             cells.append((Cell(number, source, names, tests, about), section))
@@ -171,7 +186,7 @@ def imported(
     cells:list[Cell], # of a chapter
 )->dict[int,set[str]]: # the number of each such cell, and the names that it imports
     "The cells that only import."
-    trees = {cell.number:ast.parse(cell.source) for cell in cells}
+    trees = {cell.number:parse(cell.source) for cell in cells}
     def imports(node): return isinstance(node, (ast.Import, ast.ImportFrom))
     return {n:bound(tree) for n,tree in trees.items() if all(map(imports, tree.body))}
 
@@ -180,19 +195,24 @@ def needed(
     cells:list[Cell], # of a chapter
     tests:set[int], # the numbers of the tests to run
 )->list[Cell]: # these, all definitions and imports, and what else the tests need
-    "A backward slice: drop the cells that only show something."
-    trees = [ast.parse(cell.source) for cell in cells]
-    nodes = [node for tree in trees for node in tree.body]
+    "A backward slice: drop the statements that only show something."
+    nodes = [node for cell in cells for node in parse(cell.source).body]
     bodies = {n.name:loaded(n) for n in nodes if isinstance(n, SCOPES[:2])}
     imports,kept,wanted = imported(cells),[],set()
-    for cell,tree in [*zip(cells, trees)][::-1]:
-        sets,effects = bound(tree),changed(tree).difference(*imports.values())
-        fixed = cell.number in imports or cell.names or cell.number in tests
-        if not fixed and not (sets|effects)&wanted: continue
-        kept.append(cell)
-        wanted = wanted-(sets-effects)|loaded(tree)
-        while more := set().union(*(bodies[n] for n in wanted if n in bodies))-wanted:
-            wanted |= more
+    modules = set().union(*imports.values())
+    last = max(tests, default=-1) # nothing behind it matters
+    for cell in [cell for cell in cells if cell.number<=last][::-1]:
+        fixed,lines = cell.number in imports or cell.names or cell.number in tests,[]
+        for node in parse(cell.source).body[::-1]:
+            loop = isinstance(node, ast.For) # over classes, say: it changes none
+            sets,effects = bound(node),changed(node)-modules-(bodies.keys() if loop else set())
+            seeds = lines and re.match(r"torch\.manual_seed\(", ast.unparse(node))
+            if not (fixed or seeds or (sets|effects)&wanted): continue
+            lines.append(ast.unparse(node))
+            wanted = wanted-(sets-effects)|loaded(node)
+            while more := set().union(*(bodies[n] for n in wanted if n in bodies))-wanted:
+                wanted |= more
+        if lines: kept.append(cell if fixed else cell._replace(source="\n".join(lines[::-1])))
     return kept[::-1]
 
 # %% ../../nbs/toolbox/slicer.ipynb #5c1a0010
@@ -217,12 +237,12 @@ def noticing(
     while size<len(touched): # definitions that use a changed one
         size = len(touched)
         for cell in cells:
-            reads = cell.names and loaded(ast.parse(cell.source))&touched
+            reads = cell.names and loaded(parse(cell.source))&touched
             if reads: touched |= heads(cell.names)
     found,fixed,imports = patched_tests(cells, names),set(touched),imported(cells)
     for cell in cells:
         if cell.names or cell.number in imports: continue
-        for node in ast.parse(cell.source).body:
+        for node in parse(cell.source).body:
             effects = changed(node).difference(*imports.values())
             reads = loaded(node)&touched
             if reads and cell.tests: found.add(cell.number)
@@ -238,7 +258,7 @@ class Failure(NamedTuple):
     code:str # the line of the cell that failed
     where:str="" # the last line of the learner's file that was running, if any
 
-# %% ../../nbs/toolbox/slicer.ipynb #9a9a0a4a
+# %% ../../nbs/toolbox/slicer.ipynb #0e1b863e
 def brief(
     error:BaseException, # anything that was raised
 )->str: # at most 300 characters
@@ -249,6 +269,16 @@ def brief(
     return re.sub(r"\d+\.\d+(e-?\d+)?", lambda n: f"{float(n[0]):.3g}", text)[:300]
 
 # %% ../../nbs/toolbox/slicer.ipynb #cf8ff26f
+def is_missing(
+    failure:Failure, # of a cell
+)->tuple[str,str]|None: # the class, and what it lacks
+    "Whether an object lacks an attribute, or takes no weights by the names it is given."
+    error = failure.error
+    lacks = re.match(r"AttributeError: '(\w+)' object has no attribute '(\w+)'", error)
+    loads = re.match(r"RuntimeError: Error\(s\) in loading state_dict for (\w+)", error)
+    return lacks.groups() if lacks else (loads[1], "load_state_dict") if loads else None
+
+# %% ../../nbs/toolbox/slicer.ipynb #9bdc558d
 def run_cell(
     cell:Cell, # what to run
     space:dict, # its global names
@@ -256,7 +286,7 @@ def run_cell(
 )->Failure|None: # the first failure
     "Run a cell, all of it."
     failure,name,flags = None,f"cell {cell.number}",__future__.annotations.compiler_flag
-    for node in ast.parse(cell.source).body:
+    for node in parse(cell.source).body:
         try: exec(compile(ast.Module([node], []), name, "exec", flags), space)
         except BaseException as error:
             frames = traceback.walk_tb(error.__traceback__)
@@ -276,7 +306,7 @@ class Change(NamedTuple):
     new:str="" # text to put there
     own:tuple=() # or a learner's code: pairs of a file name and what it holds
 
-# %% ../../nbs/toolbox/slicer.ipynb #cb289229
+# %% ../../nbs/toolbox/slicer.ipynb #78ded535
 def load_own(
     change:Change, # has a learner's code
     chapter:str, # its name
@@ -290,7 +320,23 @@ def load_own(
         exec(compile(ast.Module([node], []), name, "exec", flags), vars(space))
     def get(owner, method=""): return getattr(owner, method) if method else owner
     parts = [(name, *name.split(".")) for name in change.names]
-    return {name:get(vars(space)[owner], *method) for name,owner,*method in parts}
+    own = {name:get(vars(space)[owner], *method) for name,owner,*method in parts}
+    return own|adapted(own, vars(space).get("adapters", {}))
+
+# %% ../../nbs/toolbox/slicer.ipynb #0ed3aaaa
+def adapted(
+    own:dict[str,object], # the learner's definitions
+    adapters:dict[str,dict], # per class: the chapter's name of a part, and what it is here
+)->dict[str,property]: # by `Class.part`
+    "Let the learner's classes answer to the chapter's names, too."
+    found = {}
+    for owner,parts in adapters.items():
+        if owner not in own: continue # for another chapter
+        for name,part in parts.items():
+            get = part if callable(part) else operator.attrgetter(part)
+            found[f"{owner}.{name}"] = property(get)
+            setattr(own[owner], name, property(get))
+    return found
 
 # %% ../../nbs/toolbox/slicer.ipynb #5c1a0007
 def wanted_nodes(
@@ -298,7 +344,7 @@ def wanted_nodes(
 )->list[tuple[str,ast.stmt]]: # the file's name and the statement, in their order
     "The learner's definitions of the changed names, and the statements that they need."
     pieces = [(name, node) for name,code in change.own for node in ast.parse(code).body]
-    wanted,kept = {name.split(".")[0] for name in change.names},[]
+    wanted,kept = {"adapters", *(name.split(".")[0] for name in change.names)},[]
     for name,node in pieces[::-1]:
         own = definitions(ast.unparse(node)).keys()&set(change.names)
         acts = isinstance(node, (ast.Expr, ast.For, ast.While))
@@ -318,6 +364,23 @@ def put(
     owner,_,method = name.rpartition(".")
     if owner: setattr(space[owner], method, value)
     else: space[name] = value
+
+# %% ../../nbs/toolbox/slicer.ipynb #413feeb7
+def own_names(
+    pieces:list[tuple[str,str]], # a learner's code
+    chapter:str, # the name of a chapter
+)->list[str]: # in the chapter's order
+    "The chapter's definitions that the code has, too, methods of its classes included; ValueError if there are none."
+    mine = {}
+    for _,code in pieces: mine |= definitions(code)
+    theirs = [name for cell in read_cells(chapter) for name in cell.names]
+    mine = {*mine, *(f"{name}.{part.name}" for name,node in mine.items()
+                     if isinstance(node, ast.ClassDef) and name in theirs
+                     for part in node.body if isinstance(part, ast.FunctionDef))}
+    if not mine&{*theirs}:
+        raise ValueError(f"{pieces[0][0] if pieces else 'the file'} defines nothing that "
+                         f"chapter {chapter} defines: {', '.join(theirs)}")
+    return [name for name in theirs if name in mine]
 
 # %% ../../nbs/toolbox/slicer.ipynb #efcbf67a
 def run_change(
@@ -344,9 +407,22 @@ def run_change(
         failure = None if replaced else run_cell(cell, space, files)
         for name in own.keys()&set(cell.names): put(space, name, own[name])
         if failure: note(failure=failure)
-        until -= bool(failure and cell.tests)
-        if failure and cell.tests and not until: break
+        counts = failure and cell.tests and not is_missing(failure)
+        until -= bool(counts)
+        if counts and not until: break
     note(end=True)
+
+# %% ../../nbs/toolbox/slicer.ipynb #c4ec2002
+def with_tests(
+    cells:list[Cell], # of a chapter
+    code:str, # tests that somebody else wrote
+)->list[Cell]: # imports, definitions, and one test
+    "The chapter with other tests than its own."
+    imports = imported(cells)
+    kept = [c._replace(tests=False) for c in cells if c.names or c.number in imports]
+    calls = [f"{name}()" for name in definitions(code) if name.startswith("test")]
+    source = "\n".join(["import torch; torch.manual_seed(0)", code, *calls])
+    return [*kept, Cell(cells[-1].number+1, source, (), True)]
 
 # %% ../../nbs/toolbox/slicer.ipynb #0a92340e
 def serve(
@@ -355,14 +431,18 @@ def serve(
     "The process that runs a chapter; `run_chapter` starts it."
     job = json.loads(Path(folder, "job.json").read_text(encoding="utf-8"))
     changes,cells = [Change(*row) for row in job["changes"]],read_cells(job["chapter"])
+    if job["code"]: cells = with_tests(cells, job["code"])
     builtins.get_ipython = lambda: True # as in a notebook: Ctrl-C returns to the reader
     space,begun = vars(sys.modules.setdefault("chapter", ModuleType("chapter"))),set()
+    import torch # not at the top: whoever only starts this process needs none
     torch.testing.assert_close(torch.zeros(1), torch.zeros(1)) # what loads slowly
     torch.optim.SGD([torch.zeros(1)], lr=1) # loads before the forks
     def rows(n): return Path(folder, f"{n}.jsonl")
-    for cell in needed(cells, {cell.number for cell in cells if cell.tests}):
+    chosen = {cell.number for cell in cells if cell.tests}
+    for cell in needed(cells, chosen&set(job["tests"] or chosen)):
         for n,change in enumerate(changes):
             if rows(n).exists() or not set(cell.names)&set(change.names): continue
+            if job["tests"] and not noticing(cells, {*change.names})&{*job["tests"]}: continue
             work = (cells, job["chapter"], change, space, begun)
             if len(changes)==1: return try_change(rows(n), job, work)
             child = os.fork()
@@ -380,6 +460,10 @@ def try_change(
     "Run one change and write what happens, row by row."
     # an alarm for the case that nobody is left to stop it
     if hasattr(signal, "alarm"): signal.alarm(int(job["seconds"])+60)
+    if work[2].own and sys.platform=="linux": # a learner's code: 8 GB of memory, 1 GB a file
+        import resource
+        resource.setrlimit(resource.RLIMIT_AS, (2**33, 2**33))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2**30, 2**30))
     with open(path, "w", encoding="utf-8") as out:
         def note(**row): print(json.dumps(row), file=out, flush=True)
         try: run_change(*work, note, job["tests"], job["until"])
@@ -402,14 +486,16 @@ def run_chapter(
     tests:list[int]|None=None, # which tests to run; None for all that notice one
     until:int=0, # the number of failed tests after which to stop; 0 for never
     seconds:float=600, # time for it, from the first change on
+    code:str="", # tests to run in place of the chapter's
 )->list[Outcome]: # one for each change
     "Run a chapter's tests with changed definitions, in another process."
     if len(changes)!=1 and not hasattr(os, "fork"):
-        alone = [run_chapter(chapter, [one], tests, until, seconds) for one in changes]
+        args = tests,until,seconds,code
+        alone = [run_chapter(chapter, [one], *args) for one in changes]
         return sum(alone, [])
     if any("tinyshakespeare" in cell.source for cell in read_cells(chapter)):
         tinyshakespeare() # a download is not the tests' time
-    job = dict(chapter=chapter, changes=changes, tests=tests, until=until)
+    job = dict(chapter=chapter, changes=changes, tests=tests, until=until, code=code)
     job["seconds"] = seconds
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "job.json").write_text(json.dumps(job), encoding="utf-8")
@@ -459,7 +545,7 @@ def stop(
     except OSError: pass # there is nobody left
     process.wait()
 
-# %% ../../nbs/toolbox/slicer.ipynb #80cef22d
+# %% ../../nbs/toolbox/slicer.ipynb #86b3ed47
 def read_outcome(
     path:Path, # a file of rows
     end:str, # what happened to the process, for the case that the rows don't end

@@ -5,10 +5,11 @@
 # %% ../../nbs/toolbox/zoo.ipynb #5c1a0006
 from __future__ import annotations
 from typing import NamedTuple
-from .slicer import Change,Failure,Outcome,run_chapter
+from .slicer import Change,Failure,Outcome,own_names
+from .slicer import run_chapter
 
 # %% auto #0
-__all__ = ['ZOO', 'RIGHT', 'Wrong', 'Right', 'kills', 'passed', 'as_change', 'run_members']
+__all__ = ['ZOO', 'RIGHT', 'Wrong', 'Right', 'kills', 'as_change', 'run_members']
 
 # %% ../../nbs/toolbox/zoo.ipynb #87e138a6
 class Wrong(NamedTuple):
@@ -603,13 +604,225 @@ ZOO += [Wrong("bytepairs", *row) for row in [
      "dropping bytes that form no character", "shows them as U+FFFD"),
 ]]
 
+# %% ../../nbs/toolbox/zoo.ipynb #804f51f7
+ZOO += [Wrong("newer", *row) for row in [
+    ("RMSNorm",
+     "x * (x.pow(2).mean(-1, keepdim=True)",
+     "(x-x.mean(-1, keepdim=True)) * (x.pow(2).mean(-1, keepdim=True)",
+     "subtracting the mean first",
+     "only divides"),
+    ("RMSNorm",
+     "(x.pow(2).mean(-1, keepdim=True)+self.eps).rsqrt()",
+     "1/(x.pow(2).mean(-1, keepdim=True).sqrt()+self.eps)",
+     "adding ε after the root",
+     "adds it under the root"),
+    ("SwiGLU",
+     "F.silu(self.gate(x))*self.up(x)",
+     "self.gate(x)*F.silu(self.up(x))",
+     "bending the other one of the two",
+     "sends the gate through silu"),
+    ("SwiGLU",
+     "round(8*n_embd/3)",
+     "4*n_embd",
+     "three matrices as wide as two",
+     "takes 8/3 of the width, at the same price"),
+    ("SquaredReLU",
+     ".relu().square()",
+     ".square().relu()",
+     "squaring before the ReLU",
+     "cuts off what is negative, then squares"),
+    ("rotate",
+     "start, start+T",
+     "0, T",
+     "turning from 0 whatever came before",
+     "goes on at the position `start`"),
+    ("rotate",
+     "torch.arange(0, D, 2, device=x.device)/D",
+     "torch.arange(0, D, 2, device=x.device)/(D//2)",
+     "speeds that fall too fast",
+     "takes base to the power of -2i/D"),
+    ("rotate",
+     "x.float().unflatten(-1, (-1, 2))",
+     "x.float().unflatten(-1, (2, -1)).mT",
+     "pairing halves",
+     "pairs neighbors; the export reorders them"),
+    ("RotaryAttention",
+     "rotate(k, start, self.base),v",
+     "rotate(k, start, self.base),rotate(v, start, self.base)",
+     "turning the values as well",
+     "turns queries and keys only"),
+    ("RotaryAttention",
+     "return rotate(q, start, self.base),rotate(k, start, self.base),v",
+     "return self.q_norm(rotate(q, start, self.base)),self.k_norm(rotate(k, start, "
+     "self.base)),v",
+     "normalizing after the rotation, once more",
+     "normalizes first, then turns"),
+    ("RotaryAttention.read_on",
+     "past[0].shape[2] if past else 0",
+     "0",
+     "new queries at position 0",
+     "goes on where the cache ends"),
+]]
+
+# %% ../../nbs/toolbox/zoo.ipynb #95b4a46d
+ZOO += [Wrong("newer", *row) for row in [
+    ("RotaryAttention.gather",
+     ".tril(seen-new)",
+     ".tril()",
+     "a mask that forgets the cache",
+     "moves the diagonal by what was read before"),
+    ("GroupedAttention.spread",
+     "t.repeat_interleave(self.n_head//self.n_kv_head, 1)",
+     "t.repeat(1, self.n_head//self.n_kv_head, 1, 1)",
+     "dealing the groups out in turn",
+     "gives neighbors the same group"),
+    ("GroupedAttention",
+     "heads.split([H, G, G], 1)",
+     "heads[:,:H],heads[:,H:H+G],heads[:,H:H+G]",
+     "using the keys as values",
+     "has keys and values of their own"),
+    ("orthogonalize",
+     "if x.shape[0]>x.shape[1]: return orthogonalize(g.mT, steps).mT",
+     "if x.shape[0]>x.shape[1]: return x",
+     "leaving tall matrices alone",
+     "turns them on their side"),
+    ("orthogonalize",
+     "x = g/(g.norm()+1e-7)",
+     "x = g/g.shape[0]",
+     "dividing by a constant",
+     "divides by the length of the whole gradient"),
+    ("orthogonalize",
+     "2.0315*a @ a",
+     "2.0315*a",
+     "forgetting the second power",
+     "has a polynomial of degree five"),
+    ("Muon",
+     'memory.lerp_(p.grad, 1-group["momentum"])',
+     'memory.lerp_(p.grad, group["momentum"])',
+     "a memory that forgets at once",
+     "keeps most of the older gradients"),
+    ("TokenEmbedding",
+     "return self.token(idx),0",
+     "return self.token(idx[:,-1:]),0",
+     "reading only the last new id",
+     "looks all new ids up"),
+    ("to_neighbors",
+     "(-1, 2, D//2)",
+     "(-1, D//2, 2)",
+     "doing the same again",
+     "undoes `to_halves`"),
+]]
+
+# %% ../../nbs/toolbox/zoo.ipynb #7de60cee
+ZOO += [Wrong("obeying", *row) for row in [
+    ("masked_turns",
+     "own += [False]*len(asked)",
+     "own += [True]*len(asked)",
+     "learning to write requests",
+     "counts replies only"),
+    ("masked_turns",
+     "torch.tensor(own[1:])",
+     "torch.tensor(own[:-1])",
+     "a mask that belongs to the inputs",
+     "masks by where the target stands"),
+    ("masked_turns",
+     "tokenizer.encode(reply+config.stop)",
+     "tokenizer.encode(reply)+[]",
+     "never teaching where a reply ends",
+     "ends each reply as the format says"),
+    ("ask",
+     "text[:end] for text",
+     "text[:end].rstrip() for text",
+     "cutting the end off",
+     "keeps the end, so that a reward can see it"),
+    ("log_probs",
+     "return -logs[:,-n:]",
+     "return -logs[:,:n]",
+     "the log-probabilities of the prompt",
+     "takes those of the reply"),
+    ("LoRA",
+     "self.b = nn.Parameter(torch.zeros(O, rank",
+     "self.b = nn.Parameter(torch.ones(O, rank",
+     "beginning with another model",
+     "begins with a product of zero"),
+    ("LoRA",
+     "torch.randn(rank, I, device=linear.weight.device)/I**.5",
+     "torch.zeros(rank, I, device=linear.weight.device)",
+     "zeros in both matrices",
+     "draws one at random, or none would ever learn"),
+    ("LoRA",
+     "linear.weight += self.scale*self.b @ self.a",
+     "linear.weight += self.b @ self.a",
+     "merging without the scale",
+     "merges what forward computes"),
+    ("LoRA",
+     "self.linear,self.scale = linear.requires_grad_(False),scale",
+     "self.linear,self.scale = linear,scale",
+     "training the large matrix as well",
+     "freezes it"),
+]]
+
+# %% ../../nbs/toolbox/zoo.ipynb #7a233506
+ZOO += [Wrong("obeying", *row) for row in [
+    ("add_lora",
+     "model.requires_grad_(False)",
+     "pass",
+     "leaving the rest of the model free",
+     "freezes all but the thin matrices"),
+    ("load_adapter",
+     'if about["base"]!=weights_of(base):',
+     "if False:",
+     "loading onto any model",
+     "asks for the base by checksum"),
+    ("advantages",
+     "rewards-rewards.mean(-1, keepdim=True)",
+     "rewards-rewards.mean()",
+     "comparing with all replies",
+     "compares with the reply's own group"),
+    ("advantages",
+     "rewards-rewards.mean(-1, keepdim=True)",
+     "rewards",
+     "comparing with nothing",
+     "subtracts the group's mean"),
+    ("advantages",
+     "(rewards.std(-1, keepdim=True)+1e-4)",
+     "1",
+     "leaving the spread",
+     "divides by the group's spread"),
+    ("divergence",
+     "return d.exp()-d-1",
+     "return -d",
+     "an estimate that may be negative",
+     "adds what has mean zero, so that none is"),
+    ("divergence",
+     "d = reference-logs",
+     "d = logs-reference",
+     "the divergence the wrong way round",
+     "takes the reference less the model"),
+    ("policy_loss",
+     "-advantage[:,None]*logs",
+     "advantage[:,None]*logs",
+     "making good replies less likely",
+     "makes them more likely"),
+    ("policy_loss",
+     "(loss*own).sum()/own.sum()",
+     "loss.mean()",
+     "counting what follows the end",
+     "counts replies only"),
+    ("reinforce",
+     "advantages(rewards.view(-1, group))",
+     "advantages(rewards.view(group, -1))",
+     "mixing the groups",
+     "keeps the replies to one request together"),
+]]
+
 # %% ../../nbs/toolbox/zoo.ipynb #b5ef3c0e
 class Right(NamedTuple):
     "Another way to write a definition."
     chapter:str # its name
     name:str # the definition
-    old:str # text in it
-    new:str # what else may stand there
+    old:str # text in it; empty if the whole is written anew
+    new:str # what else may stand there, or a file as a learner would write it
     does:str # what is different
 
 RIGHT = []
@@ -772,6 +985,372 @@ RIGHT += [Right("bytepairs", *row) for row in [
      "a pair compared by its halves"),
 ]]
 
+# %% ../../nbs/toolbox/zoo.ipynb #c4ec1001
+RIGHT += [Right("attention", name, "", code, does) for name,does,code in [
+    ('Head', "the head of Karpathy's lecture", '''
+class Head(nn.Module):
+    def __init__(self, n_embd, head_size):
+        super().__init__()
+        self.key = nn.Linear(n_embd, head_size, bias=False)
+        self.query = nn.Linear(n_embd, head_size, bias=False)
+        self.value = nn.Linear(n_embd, head_size, bias=False)
+        self.register_buffer("tril", torch.tril(torch.ones(64, 64)))
+
+    def forward(self, x):
+        B,T,C = x.shape
+        k = self.key(x)
+        q = self.query(x)
+        wei = q @ k.transpose(-2, -1) * k.shape[-1]**-0.5
+        wei = wei.masked_fill(self.tril[:T, :T] == 0, float("-inf"))
+        wei = F.softmax(wei, dim=-1)
+        return wei @ self.value(x)
+'''),
+    ('Head', 'one projection for query, key and value', '''
+class Head(nn.Module):
+    def __init__(self, n_embd, head_size):
+        super().__init__()
+        self.qkv = nn.Linear(n_embd, 3*head_size, bias=False)
+
+    def forward(self, x):
+        q,k,v = self.qkv(x).chunk(3, -1)
+        return F.scaled_dot_product_attention(q, k, v, is_causal=True)
+
+def part(i):
+    def get(head):
+        layer = nn.Linear(head.qkv.in_features, head.qkv.out_features//3, bias=False)
+        layer.weight.data = head.qkv.weight.chunk(3)[i].detach()
+        return layer
+    return get
+
+adapters = {"Head":{"query":part(0), "key":part(1), "value":part(2)}}
+'''),
+    ('HeadList', 'a projection by another name', '''
+class HeadList(nn.Module):
+    def __init__(self, n_embd, n_head):
+        super().__init__()
+        self.heads = nn.ModuleList([Head(n_embd, n_embd//n_head) for _ in range(n_head)])
+        self.projection = nn.Linear(n_embd, n_embd)
+
+    def forward(self, x):
+        out = torch.cat([h(x) for h in self.heads], dim=-1)
+        return self.projection(out)
+
+adapters = {"HeadList":{"proj":"projection"}}
+'''),
+]]
+
+# %% ../../nbs/toolbox/zoo.ipynb #c4ec1002
+RIGHT += [Right("attention", name, "", code, does) for name,does,code in [
+    ('MultiHeadAttention', "nanoGPT's attention", '''
+class MultiHeadAttention(nn.Module):
+    def __init__(self, n_embd, n_head, dropout=0.0):
+        super().__init__()
+        self.c_attn = nn.Linear(n_embd, 3*n_embd, bias=False)
+        self.c_proj = nn.Linear(n_embd, n_embd)
+        self.resid_dropout = nn.Dropout(dropout)
+        self.n_head,self.n_embd,self.dropout_rate = n_head,n_embd,dropout
+
+    def forward(self, x):
+        B,T,C = x.size()
+        q,k,v = self.c_attn(x).split(self.n_embd, dim=2)
+        k = k.view(B, T, self.n_head, C//self.n_head).transpose(1, 2)
+        q = q.view(B, T, self.n_head, C//self.n_head).transpose(1, 2)
+        v = v.view(B, T, self.n_head, C//self.n_head).transpose(1, 2)
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=None,
+            dropout_p=self.dropout_rate if self.training else 0, is_causal=True)
+        y = y.transpose(1, 2).contiguous().view(B, T, C)
+        return self.resid_dropout(self.c_proj(y))
+
+def load(mine):
+    def take(theirs):
+        mine.c_attn.weight.data = theirs["qkv.weight"].detach().clone()
+        mine.c_proj.weight.data = theirs["proj.weight"].detach().clone()
+        mine.c_proj.bias.data = theirs["proj.bias"].detach().clone()
+    return take
+
+adapters = {"MultiHeadAttention":{"load_state_dict":load}}
+'''),
+    ('MultiHeadAttention', 'three projections and einsum', '''
+class MultiHeadAttention(nn.Module):
+    def __init__(self, n_embd, n_head, dropout=0.0):
+        super().__init__()
+        self.H = n_head
+        self.wq = nn.Linear(n_embd, n_embd, bias=False)
+        self.wk = nn.Linear(n_embd, n_embd, bias=False)
+        self.wv = nn.Linear(n_embd, n_embd, bias=False)
+        self.wo,self.drop = nn.Linear(n_embd, n_embd),nn.Dropout(dropout)
+
+    def forward(self, x):
+        q,k,v = (w(x).unflatten(-1, (self.H, -1)) for w in (self.wq, self.wk, self.wv))
+        scores = torch.einsum("bthd,bshd->bhts", q, k)/q.shape[-1]**0.5
+        later = torch.arange(x.shape[1])[:,None]<torch.arange(x.shape[1])
+        weights = self.drop(scores.masked_fill(later, float("-inf")).softmax(-1))
+        return self.drop(self.wo(torch.einsum("bhts,bshd->bthd", weights, v).flatten(2)))
+
+def load(mine):
+    def take(theirs):
+        for layer,rows in zip((mine.wq, mine.wk, mine.wv), theirs["qkv.weight"].chunk(3)):
+            layer.weight.data = rows.detach().clone()
+        mine.wo.load_state_dict({n:theirs["proj."+n] for n in ("weight", "bias")})
+    return take
+
+adapters = {"MultiHeadAttention":{"load_state_dict":load}}
+'''),
+]]
+
+# %% ../../nbs/toolbox/zoo.ipynb #c4ec1003
+RIGHT += [Right("attention", name, "", code, does) for name,does,code in [
+    ('MultiHeadAttention', 'query, key and value interleaved by head', '''
+class MultiHeadAttention(nn.Module):
+    def __init__(self, n_embd, n_head, dropout=0.0):
+        super().__init__()
+        self.H,self.p = n_head,dropout
+        self.qkv = nn.Linear(n_embd, 3*n_embd, bias=False) # head by head: q, k, v
+        self.proj = nn.Linear(n_embd, n_embd)
+
+    def forward(self, x):
+        q,k,v = self.qkv(x).unflatten(-1, (self.H, 3, -1)).permute(3, 0, 2, 1, 4)
+        p = self.p if self.training else 0.0
+        out = F.scaled_dot_product_attention(q, k, v, dropout_p=p, is_causal=True)
+        return F.dropout(self.proj(out.transpose(1, 2).flatten(2)), self.p, self.training)
+
+def load(mine):
+    def take(theirs):
+        rows = theirs["qkv.weight"].detach().unflatten(0, (3, mine.H, -1)).transpose(0, 1)
+        mine.qkv.weight.data = rows.flatten(0, 2).clone()
+        mine.proj.load_state_dict({n:theirs["proj."+n] for n in ("weight", "bias")})
+    return take
+
+adapters = {"MultiHeadAttention":{"load_state_dict":load}}
+'''),
+    ('MultiHeadAttention', "PyTorch's nn.MultiheadAttention, wrapped", '''
+class MultiHeadAttention(nn.Module):
+    def __init__(self, n_embd, n_head, dropout=0.0):
+        super().__init__()
+        self.mha = nn.MultiheadAttention(n_embd, n_head, dropout, bias=False, batch_first=True)
+        self.mha.out_proj = nn.Linear(n_embd, n_embd)
+        self.drop = nn.Dropout(dropout)
+
+    def forward(self, x):
+        T = x.shape[1]
+        mask = torch.triu(torch.ones(T, T, dtype=torch.bool, device=x.device), 1)
+        return self.drop(self.mha(x, x, x, attn_mask=mask, need_weights=False)[0])
+
+def load(mine):
+    def take(theirs):
+        mine.mha.in_proj_weight.data = theirs["qkv.weight"].detach().clone()
+        mine.mha.out_proj.weight.data = theirs["proj.weight"].detach().clone()
+        mine.mha.out_proj.bias.data = theirs["proj.bias"].detach().clone()
+    return take
+
+adapters = {"MultiHeadAttention":{"load_state_dict":load}}
+'''),
+]]
+
+# %% ../../nbs/toolbox/zoo.ipynb #c4ec1004
+RIGHT += [Right("block", name, "", code, does) for name,does,code in [
+    ('Block', "the block of Karpathy's lecture: `sa` and `ffwd`", '''
+class Block(nn.Module):
+    def __init__(self, n_embd, n_head, dropout=0.0, attention=MultiHeadAttention,
+                 feed_forward=FeedForward, norm=LayerNorm):
+        super().__init__()
+        self.sa = attention(n_embd, n_head, dropout)
+        self.ffwd = feed_forward(n_embd, dropout)
+        self.ln1 = norm(n_embd)
+        self.ln2 = norm(n_embd)
+
+    def forward(self, x):
+        x = x + self.sa(self.ln1(x))
+        x = x + self.ffwd(self.ln2(x))
+        return x
+'''),
+    ('Block', "nanoGPT's block: `ln_1`, `attn`, `ln_2`, `mlp`", '''
+class Block(nn.Module):
+    def __init__(self, n_embd, n_head, dropout=0.0, attention=MultiHeadAttention,
+                 feed_forward=FeedForward, norm=LayerNorm):
+        super().__init__()
+        self.attn = attention(n_embd, n_head, dropout)
+        self.mlp = feed_forward(n_embd, dropout)
+        self.ln_1 = norm(n_embd)
+        self.ln_2 = norm(n_embd)
+
+    def forward(self, x):
+        x = x + self.attn(self.ln_1(x))
+        x = x + self.mlp(self.ln_2(x))
+        return x
+'''),
+    ('FeedForward', 'one nn.Sequential', '''
+class FeedForward(nn.Module):
+    def __init__(self, n_embd, dropout=0.0):
+        super().__init__()
+        self.net = nn.Sequential(
+            nn.Linear(n_embd, 4*n_embd),
+            nn.ReLU(),
+            nn.Linear(4*n_embd, n_embd),
+            nn.Dropout(dropout))
+
+    def forward(self, x):
+        return self.net(x)
+'''),
+    ('FeedForward', "nanoGPT's names", '''
+class FeedForward(nn.Module):
+    def __init__(self, n_embd, dropout=0.0):
+        super().__init__()
+        self.c_fc = nn.Linear(n_embd, 4*n_embd)
+        self.c_proj = nn.Linear(4*n_embd, n_embd)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x):
+        return self.dropout(self.c_proj(F.relu(self.c_fc(x))))
+'''),
+]]
+
+# %% ../../nbs/toolbox/zoo.ipynb #c4ec1005
+RIGHT += [Right("block", name, "", code, does) for name,does,code in [
+    ('LayerNorm', '`gamma` and `beta`, by hand', '''
+class LayerNorm(nn.Module):
+    def __init__(self, dim, eps=1e-5):
+        super().__init__()
+        self.gamma = nn.Parameter(torch.ones(dim))
+        self.beta = nn.Parameter(torch.zeros(dim))
+        self.epsilon = eps
+
+    def forward(self, x):
+        xmean = x.mean(-1, keepdim=True)
+        xvar = x.var(-1, keepdim=True, unbiased=False)
+        xhat = (x - xmean)/torch.sqrt(xvar + self.epsilon)
+        return self.gamma*xhat + self.beta
+'''),
+    ('LayerNorm', "PyTorch's nn.LayerNorm, wrapped", '''
+class LayerNorm(nn.Module):
+    def __init__(self, n_embd, eps=1e-5):
+        super().__init__()
+        self.norm = nn.LayerNorm(n_embd, eps=eps)
+
+    def forward(self, x):
+        return self.norm(x)
+'''),
+]]
+
+# %% ../../nbs/toolbox/zoo.ipynb #c4ec1006
+RIGHT += [Right("embedding", name, "", code, does) for name,does,code in [
+    ('Embedding', "the two tables of Karpathy's lecture", '''
+class Embedding(nn.Module):
+    def __init__(self, vocab_size, block_size, n_embd):
+        super().__init__()
+        self.token_embedding_table = nn.Embedding(vocab_size, n_embd)
+        self.position_embedding_table = nn.Embedding(block_size, n_embd)
+
+    def forward(self, idx):
+        B,T = idx.shape
+        tok_emb = self.token_embedding_table(idx)
+        pos_emb = self.position_embedding_table(torch.arange(T, device=idx.device))
+        return tok_emb + pos_emb
+'''),
+]]
+RIGHT += [Right("tokenizer", name, "", code, does) for name,does,code in [
+    ('CharTokenizer', "a dictionary like minbpe's `vocab`, and no `itos`", '''
+class CharTokenizer:
+    def __init__(self, text):
+        self.vocab = dict(enumerate(sorted(set(text))))
+        if not self.vocab: raise ValueError("an empty text: give at least 1 character")
+        self.inverse = {symbol:i for i,symbol in self.vocab.items()}
+
+    @property
+    def vocab_size(self):
+        return len(self.vocab)
+
+    def encode(self, text, errors="strict"):
+        if errors not in ("strict", "skip"):
+            raise ValueError('allowed are "strict" and "skip"')
+        ids = []
+        for position,symbol in enumerate(text):
+            if symbol in self.inverse: ids.append(self.inverse[symbol])
+            elif errors=="strict":
+                raise UnknownCharacter(symbol, position, [*self.inverse])
+        return ids
+
+    def decode(self, ids):
+        text = ""
+        for i in ids:
+            if int(i) not in self.vocab: raise ValueError(f"id {i} is outside")
+            text += self.vocab[int(i)]
+        return text
+'''),
+]]
+
+# %% ../../nbs/toolbox/zoo.ipynb #c4ec1007
+RIGHT += [Right("model", name, "", code, does) for name,does,code in [
+    ('GPTLanguageModel', "the model of Karpathy's lecture", '''
+class GPTLanguageModel(nn.Module):
+    def __init__(self, config, block=Block):
+        super().__init__()
+        c = self.config = config
+        self.token_embedding_table = nn.Embedding(c.vocab_size, c.n_embd)
+        self.position_embedding_table = nn.Embedding(c.block_size, c.n_embd)
+        layers = [block(c.n_embd, c.n_head, c.dropout) for _ in range(c.n_layer)]
+        self.blocks = nn.Sequential(*layers)
+        self.ln_f = nn.LayerNorm(c.n_embd)
+        self.lm_head = nn.Linear(c.n_embd, c.vocab_size)
+        self.apply(self._init_weights)
+
+    def _init_weights(self, module):
+        if isinstance(module, nn.Linear):
+            torch.nn.init.normal_(module.weight, mean=0.0, std=0.02)
+            if module.bias is not None: torch.nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.Embedding):
+            torch.nn.init.normal_(module.weight, mean=0.0, std=0.02)
+
+    def embed(self, idx):
+        places = torch.arange(idx.shape[1], device=idx.device)
+        return self.token_embedding_table(idx) + self.position_embedding_table(places)
+
+    def forward(self, idx, targets=None):
+        check_ids(idx, self.config.block_size)
+        logits = self.lm_head(self.ln_f(self.blocks(self.embed(idx))))
+        if targets is None: return logits, None
+        B,T,C = logits.shape
+        loss = F.cross_entropy(logits.view(B*T, C), targets.reshape(B*T))
+        return logits, loss
+
+adapters = {"GPTLanguageModel":{"embedding":"embed"}}
+'''),
+    ('GPTLanguageModel.generate', 'row by row', '''
+@patch
+@torch.no_grad()
+def generate(self:GPTLanguageModel, idx, max_new_tokens, seed=None):
+    seed = torch.randint(2**62, ()).item() if seed is None else seed
+    rows = []
+    for i,row in enumerate(idx): # one text after the other
+        source = np.random.default_rng(seed+i)
+        for _ in range(max_new_tokens):
+            seen = row[-self.config.block_size:]
+            p = self(seen[None])[0][0,-1].float().softmax(-1)
+            ends = p.cumsum(-1)
+            dart = torch.tensor(source.random(dtype=np.float32))
+            row = torch.cat([row, (ends<=dart*ends[-1]).sum()[None]])
+        rows.append(row)
+    return torch.stack(rows)
+'''),
+]]
+
+# %% ../../nbs/toolbox/zoo.ipynb #c4ec1008
+RIGHT += [Right("bytepairs", name, "", code, does) for name,does,code in [
+    ('replace_pair', "minbpe's merge", '''
+def replace_pair(ids, pair, new):
+    newids = []
+    i = 0
+    while i < len(ids):
+        if ids[i] == pair[0] and i < len(ids) - 1 and ids[i+1] == pair[1]:
+            newids.append(new)
+            i += 2
+        else:
+            newids.append(ids[i])
+            i += 1
+    return newids
+'''),
+]]
+
 # %% ../../nbs/toolbox/zoo.ipynb #77047a79
 def kills(
     outcome:Outcome, # of a wrong implementation
@@ -780,19 +1359,14 @@ def kills(
     failures = [f for f in outcome.failures if f.cell in outcome.tests]
     return [f for f in failures if not f.error.startswith("NameError")]
 
-# %% ../../nbs/toolbox/zoo.ipynb #a3f3a801
-def passed(
-    outcome:Outcome, # of any code
-)->bool:
-    "Whether there were tests, all of them ran, and nothing failed."
-    return bool(outcome.tests) and not outcome.failures and not outcome.end
-
-# %% ../../nbs/toolbox/zoo.ipynb #373e561c
+# %% ../../nbs/toolbox/zoo.ipynb #43fbc668
 def as_change(
     member:Wrong|Right, # a row of a table
 )->Change:
     "What to run for it."
-    return Change((member.name,), member.old, member.new)
+    if member.old: return Change((member.name,), member.old, member.new)
+    mine = [("mine.py", member.new)]
+    return Change(own_names(mine, member.chapter), own=mine)
 
 # %% ../../nbs/toolbox/zoo.ipynb #59d330d8
 def run_members(

@@ -38,12 +38,27 @@ async function pickCheckpoint(files) {
   if (!complete.length) throw new Error(`there is no checkpoint among these files: drop a run, a checkpoint's folder, or ${needed.join(", ")} together`);
   let chosen = complete.at(-1);
   for (const [path, file] of files) if (path.endsWith("best.json") && file.size < 1e4) {
-    const best = folder(path) + JSON.parse(await file.text()).checkpoint + "/";
+    const best = folder(path) + (await readJson(file)).checkpoint + "/";
     if (complete.includes(best)) chosen = best;
   }
-  const [config, tokenizer, weights] = needed.map(name => has.get(chosen + name));
-  if (weights.size > 2**30 || config.size > 1e6 || tokenizer.size > 1e8) throw new Error("these files are too large for a page");
-  return {config: await config.text(), tokenizer: await tokenizer.text(), weights: await weights.arrayBuffer(), name: chosen.replace(/\/$/, "") || "your files"};
+  const [config, tokenizer, weights] = needed.map(name => has.get(chosen + name)), manifest = has.get(chosen + "manifest.json");
+  if (weights.size > 2**30 || config.size > 1e6 || tokenizer.size > 1e8 || manifest?.size > 1e6) throw new Error("these files are too large for a page");
+  const bytes = await Promise.all([config, tokenizer, weights].map(file => file.arrayBuffer())), text = buffer => new TextDecoder().decode(buffer);
+  if (manifest) await checkSums(manifest, needed.map((name, i) => [name, bytes[i]]));
+  return {config: text(bytes[0]), tokenizer: text(bytes[1]), weights: bytes[2], name: chosen.replace(/\/$/, "") || "your files"};
+}
+
+async function readJson(file) {
+  try { return Object(JSON.parse(await file.text())); } catch { throw new Error(`${file.name} isn't JSON`); }
+}
+
+// A flipped bit shows nowhere but in the sha256 that the manifest keeps. (A page that came by plain http from another machine can't compute it.)
+async function checkSums(manifest, files) {
+  const {files: listed} = await readJson(manifest);
+  if (crypto.subtle) for (const [name, bytes] of files) {
+    const sum = Array.from(new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)), b => b.toString(16).padStart(2, "0")).join("");
+    if (listed?.[name]?.sha256 !== sum) throw new Error(`${name} is damaged: it isn't what manifest.json says`);
+  }
 }
 
 // All files below a dropped entry.
@@ -56,6 +71,18 @@ async function filesBelow(entry) {
     for (const inner of some) found.push(...await filesBelow(inner));
     if (found.length > 5000) throw new Error("there are too many files in this folder");
   }
+}
+
+// What the reader drops on a part of the page: `take` gets a function that gives the files, as [path, File] pairs.
+function onDrop(root, take) {
+  root.addEventListener("dragover", event => { event.preventDefault(); root.classList.add("live-over"); });
+  root.addEventListener("dragleave", () => root.classList.remove("live-over"));
+  root.addEventListener("drop", event => {
+    event.preventDefault();
+    root.classList.remove("live-over");
+    const entries = [...event.dataTransfer.items].map(item => item.webkitGetAsEntry?.()).filter(Boolean), plain = [...event.dataTransfer.files];
+    take(async () => entries.length ? (await Promise.all(entries.map(filesBelow))).flat() : plain.map(f => [f.name, f]));
+  });
 }
 
 // ---- the playground -------------------------------------------------------------------------------------------------
@@ -217,14 +244,7 @@ function playground(root, {files, base, prompt = "ROMEO:\n", own = false, wait =
     choose("Folder", {webkitdirectory: true});
     choose("Files", {});
     status.before(box);
-    root.addEventListener("dragover", event => { event.preventDefault(); root.classList.add("live-over"); });
-    root.addEventListener("dragleave", () => root.classList.remove("live-over"));
-    root.addEventListener("drop", event => {
-      event.preventDefault();
-      root.classList.remove("live-over");
-      const entries = [...event.dataTransfer.items].map(item => item.webkitGetAsEntry?.()).filter(Boolean), plain = [...event.dataTransfer.files];
-      open(async () => pickCheckpoint(entries.length ? (await Promise.all(entries.map(filesBelow))).flat() : plain.map(f => [f.name, f])));
-    });
+    onDrop(root, files => open(async () => pickCheckpoint(await files())));
   }
   if (!wait) openOnce();
   return {open};

@@ -4,7 +4,7 @@
 // packs when the reader wants that. Only files of the site itself are fetched, and nothing is sent anywhere.
 "use strict";
 
-const LADDER = [["uniform", 4.174], ["unigram", 3.347], ["bigram", 2.488], ["trigram", 2.066], ["nanoGPT's CPU recipe", 1.9018], ["4-gram", 1.79]];
+const MARK = 1.9018, LADDER = [["uniform", 4.174], ["unigram", 3.347], ["bigram", 2.488], ["trigram", 2.066], ["the mark", MARK], ["4-gram", 1.79]];
 
 // ---- the drawing ----------------------------------------------------------------------------------------------------
 
@@ -13,7 +13,7 @@ class Chart {
   constructor(parent) {
     this.svg = parent.appendChild(this.element("svg", {role: "img", class: "tab-chart"}));
     new ResizeObserver(() => this.draw()).observe(parent);
-    this.reset([["uniform", 4.174]], 1);
+    this.reset(LADDER, 1);
   }
   element(tag, attributes = {}, text = "") {
     const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
@@ -33,17 +33,23 @@ class Chart {
   draw() {
     const width = this.svg.parentNode?.clientWidth || 600, height = 280, [left, right, top, bottom] = [8, 8, 14, 22];
     const highest = this.rungs[0][1]*1.03, lowest = Math.min(1.6, this.rungs.at(-1)[1] - .1, this.now - .1, this.end ?? 9);
-    const x = at => left + (width - left - right)*at/this.most, y = loss => top + (height - top - bottom)*(highest - loss)/(highest - lowest);
+    const x = at => left + (width - left - right)*Math.min(1, at/this.most), y = loss => top + (height - top - bottom)*(highest - loss)/(highest - lowest);
     this.svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
     this.svg.replaceChildren();
     const put = (...what) => this.svg.appendChild(this.element(...what));
+    let above = -Infinity; // where two rungs are close, the name of the second stands on the left
     for (const [name, loss] of this.rungs) {
-      put("line", {x1: left, x2: width - right, y1: y(loss), y2: y(loss), class: "tab-rung"});
-      put("text", {x: width - right, y: y(loss) - 3, "text-anchor": "end"}, `${name} ${loss.toFixed(2)}`);
+      const at = y(loss), free = at - above > 14;
+      put("line", {x1: left, x2: width - right, y1: at, y2: at, class: loss === MARK ? "tab-rung tab-mark" : "tab-rung"});
+      put("text", {x: free ? width - right - 16 : left, y: at - 3, "text-anchor": free ? "end" : "start"}, `${name} ${loss.toFixed(2)}`);
+      if (free) above = at;
     }
     const step = Math.max(1, Math.ceil(this.points.length/width)), shown = this.points.filter((_, i) => i % step === 0 || i === this.points.length - 1);
     if (shown.length) put("polyline", {points: shown.map(([at, loss]) => `${x(at).toFixed(1)},${y(loss).toFixed(1)}`).join(" "), class: "tab-line"});
-    if (this.end !== null) put("circle", {cx: width - right - 4, cy: y(this.end), r: 5, class: "tab-end"});
+    if (this.end !== null) {
+      put("circle", {cx: width - right - 4, cy: y(this.end), r: 5, class: "tab-end"});
+      put("text", {x: width/2, y: y(this.end) - 3, "text-anchor": "middle", class: "tab-told"}, `the check: ${this.end.toFixed(2)}`);
+    }
     put("text", {x: left, y: height - 5}, "nats per character, while it learns");
     const told = this.points.length ? `The loss fell from ${this.points[0][1].toFixed(2)} to ${(this.end ?? this.now).toFixed(2)} nats.` : "Nothing was learned yet.";
     this.svg.setAttribute("aria-label", `${told} Lines: ${this.rungs.map(([name, loss]) => `${name} ${loss.toFixed(2)}`).join(", ")}.`);
@@ -82,7 +88,6 @@ async function onePage(live, name, files, prompt) {
 // ---- the page -------------------------------------------------------------------------------------------------------
 
 function trainHere(root, {live = "../live/", corpus = "../corpus/tinyshakespeare.txt"} = {}) {
-  const make = (tag, parent, props = {}) => parent.appendChild(Object.assign(document.createElement(tag), props));
   const button = (parent, textContent, onclick, props = {}) => make("button", parent, {type: "button", textContent, onclick, ...props});
   const choice = (parent, title, options) => {
     const select = make("select", make("label", parent, {textContent: `${title} `}));
@@ -136,7 +141,7 @@ function trainHere(root, {live = "../live/", corpus = "../corpus/tinyshakespeare
 
   async function theCorpus() {
     try { return shakespeare ??= await siteFile(corpus); }
-    catch { throw new Error("Shakespeare isn't among the files of this site: it comes with a build that finds the corpus (gpt_scratch learn fetches it). Or drop your copy of input.txt here"); }
+    catch { throw new Error("Shakespeare isn't among the files of this site: it comes with a build that finds the corpus (gpt_scratch evaluate fetches it). Or drop your copy of input.txt here"); }
   }
 
   async function ownText() {
@@ -149,11 +154,12 @@ function trainHere(root, {live = "../live/", corpus = "../corpus/tinyshakespeare
     const mine = ++generation;
     [paused, finish] = [false, false];
     wake();
-    for (const part of [start, learn]) part.disabled = true;
     say("The text is being read …");
+    chart.svg.scrollIntoView({block: "nearest"});
     try {
       const {text, name: called, most = Infinity, seconds = Infinity, shape, files, ladder} = await source();
       const about = await thread.ask("study", {text, shape, files, settings: most < Infinity ? {steps: most} : {}});
+      if (mine !== generation) return;
       const rungs = ladder ?? about.rungs.filter(([, loss], i, all) => !i || loss < all[i - 1][1]), ahead = [...rungs];
       name = called;
       Object.assign(pause, {disabled: false, textContent: "Pause"});
@@ -163,7 +169,6 @@ function trainHere(root, {live = "../live/", corpus = "../corpus/tinyshakespeare
       chart.reset(rungs, most < Infinity ? most : seconds);
       if (prompt.value === first) prompt.value = first = ladder ? "ROMEO:\n" : text.slice(0, 20);
       say(`${count(about.parameters)} parameters learn ${count(about.characters)} characters, ${about.config.vocab_size} different ones. A tenth is kept for the check.`);
-      start.disabled = learn.disabled = false;
       let taken = 0, learned = 0;
       for (let done = false; !done && !finish;) {
         if (paused) await new Promise(resolve => { wake = resolve; });
@@ -189,14 +194,13 @@ function trainHere(root, {live = "../live/", corpus = "../corpus/tinyshakespeare
       chart.end = found.loss;
       chart.draw();
       await tell("At the end:");
-      const total = (learned + found.seconds).toFixed(1), mark = ladder && most < Infinity ? found.loss <= 1.9018 ? " The mark was 1.9018: reached." : " The mark was 1.9018: not reached." : "";
-      progress.textContent = `${trained}. Same text, seed and steps, same checksum: ${found.checksum}`;
+      const total = (learned + found.seconds).toFixed(1), mark = ladder && most < Infinity ? ` The mark was ${MARK}: ${found.loss <= MARK ? "" : "not "}reached.` : "";
+      progress.textContent = trained + (most < Infinity ? `. Same text, seed and steps, same checksum: ${found.checksum}` : "");
       say(`${found.loss.toFixed(4)} nats per character on the whole part that was kept, after ${steps(taken)}, in ${total} s: ${learned.toFixed(1)} of learning and ${found.seconds.toFixed(1)} of checking.${mark}`);
     } catch (error) {
       if (mine !== generation) return;
       say(`${error.message}.`, true);
     }
-    start.disabled = learn.disabled = false;
     pause.disabled = stop.disabled = true;
   }
 
@@ -230,7 +234,7 @@ function trainHere(root, {live = "../live/", corpus = "../corpus/tinyshakespeare
     await guarded(async () => {
       const seen = await thread.ask("look", {text: prompt.value, last: 48});
       maps.hidden = false;
-      drawMaps(seen, {tokens, heads, told, make});
+      drawMaps(seen, {tokens, heads, told});
     });
   }
 
@@ -260,12 +264,5 @@ function trainHere(root, {live = "../live/", corpus = "../corpus/tinyshakespeare
   }
   text.oninput = () => { chosen = null; remember(); };
   pick.onchange = () => take([...pick.files].map(f => [f.name, f]));
-  root.addEventListener("dragover", event => { event.preventDefault(); root.classList.add("live-over"); });
-  root.addEventListener("dragleave", () => root.classList.remove("live-over"));
-  root.addEventListener("drop", event => {
-    event.preventDefault();
-    root.classList.remove("live-over");
-    const entries = [...event.dataTransfer.items].map(item => item.webkitGetAsEntry?.()).filter(Boolean), plain = [...event.dataTransfer.files];
-    guarded(async () => take(entries.length ? (await Promise.all(entries.map(filesBelow))).flat() : plain.map(f => [f.name, f])));
-  });
+  onDrop(root, files => guarded(async () => take(await files())));
 }

@@ -106,7 +106,8 @@ function norm(x, weight, bias, eps = 1e-5) {
 
 // What a norm passes back has no part along the mean, which it removed, and none along the vector itself, whose length it fixed.
 function normBack(dy, {hat, scales}, weight, bias) {
-  const C = weight.values.length, dx = fresh(dy.length), w = weight.values, dw = new Float64Array(C), db = new Float64Array(C);
+  const w = weight.values, C = w.length, dx = fresh(dy.length);
+  const dw = new Float64Array(C), db = new Float64Array(C);
   for (let start = 0; start < dy.length; start += C) {
     let sum = 0, along = 0;
     for (let c = 0; c < C; c++) {
@@ -114,7 +115,10 @@ function normBack(dy, {hat, scales}, weight, bias) {
       dw[c] += g*h; db[c] += g;
       sum += g*w[c]; along += g*w[c]*h;
     }
-    for (let c = 0; c < C; c++) dx[start + c] = scales[start/C]*(dy[start + c]*w[c] - sum/C - hat[start + c]*along/C);
+    for (let c = 0; c < C; c++) {
+      const left = dy[start + c]*w[c] - sum/C - hat[start + c]*along/C;
+      dx[start + c] = left*scales[start/C];
+    }
   }
   weight.grad.set(dw); bias.grad.set(db);
   return dx;
