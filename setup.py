@@ -34,10 +34,10 @@ setup(
         "console_scripts": cfg["console_scripts"].split(),
         "nbdev": [f"{cfg['lib_name']}={cfg['lib_name']}._modidx:d"],
     },
-    # The chapters, the primer and the lesson on byte pairs travel with the wheel, straight from nbs/: no copy of them is committed.
+    # The chapters, the primer and the lessons that the zoo tests travel with the wheel, straight from nbs/: no copy of them is committed.
     packages=[*find_packages(include=["gpt_scratch", "gpt_scratch.*"]), "gpt_scratch.chapters"],
     package_dir={"gpt_scratch.chapters": "nbs"},
-    package_data={"gpt_scratch": ["weights/*/*"], "gpt_scratch.chapters": ["0*.ipynb", "primer/*.ipynb", "beyond/bytepairs.ipynb", "live/*", "images/*.svg"]},
+    package_data={"gpt_scratch": ["weights/*/*", "toolbox/*.json"], "gpt_scratch.chapters": ["0*.ipynb", "primer/*.ipynb", "beyond/bytepairs.ipynb", "beyond/newer.ipynb", "beyond/obeying.ipynb", "live/*", "images/*.svg"]},
     include_package_data=False,
     zip_safe=False,
 )

@@ -103,7 +103,7 @@ def verdicts(request):
         pool.shutdown(cancel_futures=True)
 
 
-@pytest.mark.parametrize("path", [*CHAPTERS, ROOT/"nbs/beyond/bytepairs.ipynb"], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*CHAPTERS, *(ROOT/f"nbs/beyond/{name}.ipynb" for name in ("bytepairs", "newer", "obeying"))], ids=lambda path: path.stem)
 def test_exercises(path, verdicts):
     "Task, stub, hint, solution, explanation and check; the check fails on the stub and passes on the solution."
     assert (verdicts[path].result() if verdicts else verdict(path)) == []

@@ -1,5 +1,5 @@
 "The GPT in the browser: what nbs/live computes in Chromium, beside what torch computes from the same files."
-import base64, json, re, shutil, signal, subprocess, sys, time
+import base64, json, os, re, shutil, signal, subprocess, sys, time, zipfile
 from pathlib import Path
 
 import numpy as np, pytest, safetensors.torch, torch
@@ -12,6 +12,7 @@ from gpt_scratch.toolbox.html import live_file, live_page, stored, to_int8
 from gpt_scratch.tokenizer import CharTokenizer
 from browser import FETCH_AND_PACK, Quiet, axe, serve, unpack
 
+NBS = Path(__file__).parents[1]/"nbs"
 TEXT = "ROMEO:\nWhat light through yonder window breaks? It is the east, and Juliet is the sun. Arise, fair sun, and kill the"
 UNICODE = "Grüße! 東京 ١٢ ½ \u3000\x85 don't we'll\n\n  two\tthree\ufeff \U0001F642\U0001F642 _x_ \x1c end \u0301a 一二 Ⅷ"
 
@@ -132,6 +133,18 @@ def test_cached_is_uncached(page, shipped, folder, variant):
         return [Math.max(...apart.map((v, i) => Math.abs(v - whole[i]))), Math.max(...apart.map(Math.abs))];
     }""", [name, ids])
     assert gap <= 1e-5*largest
+
+
+def test_last_logits_alone(page, shipped):
+    "With watch.last the logits are the last row, and what was read serves the next id as well as ever, in one piece or two."
+    name, ids = shipped[0], shipped[2].encode(TEXT)
+    gap, lengths = page.evaluate("""async ([name, ids]) => {
+        const {model} = await load(name), V = model.config.vocab_size, whole = model.read(ids).logits, one = model.nothing(), two = model.nothing(), last = {last: true}, N = ids.length;
+        model.read(ids.slice(0, 40), two);
+        const found = [model.read(ids.slice(0, N - 1), one, last).logits, model.read(ids.slice(N - 1), one, last).logits, model.read(ids.slice(40, N - 1), two, last).logits, model.read(ids.slice(N - 1), two).logits];
+        return [Math.max(...found.flatMap((logits, i) => Array.from(logits, (v, id) => Math.abs(v - whole[(N - 2 + i % 2)*V + id])))), found.map(logits => logits.length)];
+    }""", [name, ids])
+    assert gap <= 1e-4 and lengths == [65]*4
 
 
 def test_silenced_head(page, shipped):
@@ -445,6 +458,34 @@ def test_play(open_page):
     finally: command.kill()
 
 
+def test_export_from_the_wheel(open_page, tmp_path):
+    "The wheel alone, elsewhere: the command writes the shipped model's page and that of a run that has just been trained; opened from the disk, both write."
+    pytest.importorskip("setuptools", reason="this test needs: pip install setuptools")
+    root, source, installed, elsewhere = NBS.parent, tmp_path/"source", tmp_path/"installed", tmp_path/"elsewhere"
+    if not (root/"setup.py").exists(): pytest.skip("needs the checkout")
+    for name in ("gpt_scratch", "nbs"): shutil.copytree(root/name, source/name, ignore=shutil.ignore_patterns("_proc", "__pycache__", ".ipynb_checkpoints"))
+    for name in ("setup.py", "settings.ini", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE"): shutil.copy(root/name, source)
+    subprocess.run([sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", tmp_path, source], check=True)
+    zipfile.ZipFile(next(tmp_path.glob("*.whl"))).extractall(installed)
+    elsewhere.mkdir()
+    (elsewhere/"text.txt").write_text(TEXT*40, encoding="utf-8")
+    def run(*words):
+        command = f"import sys, gpt_scratch; assert gpt_scratch.__file__.startswith({str(installed)!r}); from gpt_scratch.toolbox.cli import main; sys.exit(main())"
+        return subprocess.run([sys.executable, "-c", command, *words], cwd=elsewhere, env=os.environ | {"PYTHONPATH": str(installed)}, check=True, text=True, capture_output=True).stdout
+    assert "loss on text.txt: " in run("export", "shakespeare-char", "--html", "out.html", "--input", "text.txt")
+    run("train", "--input", "text.txt", "--out", "mine", "--preset", "tiny", "--max_iters", "5")
+    before, after = map(float, re.search(r"loss on the last tenth of the run's text: ([\d.]+) nats per character before, ([\d.]+) as int8", run("export", "mine", "--html", "mine.html")).groups())
+    best = json.loads((elsewhere/"mine/best.json").read_text(encoding="utf-8"))["val_loss"]
+    assert abs(before-best) < .06 and abs(after-before) < .005 # windows lie elsewhere in a run's own evaluation
+    for name, parameters in (("out", "2,715,713"), ("mine", "")):
+        tab = open_page((elsewhere/f"{name}.html").as_uri())
+        ready(tab)
+        assert f"{parameters} parameters" in tab.locator(".live-status").inner_text() and tab.locator("h1").inner_text() == {"out": "shakespeare-char", "mine": "mine"}[name]
+        tab.get_by_label("Length").fill("30")
+        tab.get_by_role("button", name="Write").click()
+        tab.get_by_text(re.compile("^30 characters in")).wait_for(timeout=60_000)
+
+
 def test_other_variants_are_refused(tmp_path):
     from gpt_scratch.beyond.gpt2 import GPT2, GPT2Config
     config = GPT2Config(vocab_size=3, block_size=8, n_embd=8, n_head=2, n_layer=1)
@@ -452,9 +493,6 @@ def test_other_variants_are_refused(tmp_path):
 
 
 # ---- the playground of the site -------------------------------------------------------------------------------------
-
-NBS = Path(__file__).parents[1]/"nbs"
-
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
@@ -510,22 +548,33 @@ DROP = """([root, files]) => {
 
 
 def drop(tab, folder, **changed):
-    "Drop the files of a checkpoint on the playground."
-    files = {path.name: path.read_bytes() for path in folder.iterdir()} | {name.replace("_", "."): data for name, data in changed.items()}
+    "Drop the files of a checkpoint on the playground, some of them changed. The manifest comes too where nothing is, or where `manifest_json` says so."
+    files = {path.name: path.read_bytes() for path in folder.iterdir() if not changed or path.name != "manifest.json"}
+    files |= {name.replace("_", "."): data for name, data in changed.items()}
     tab.evaluate(DROP, [".live", [[name, base64.b64encode(data).decode()] for name, data in files.items()]])
 
 
 def test_dropped_files(lesson, folder, bytepairs):
-    "The reader's own model runs, nothing is uploaded, and files that are broken change nothing."
+    "The reader's own model runs, nothing is uploaded, and files that aren't what they say change nothing."
     tab, log = lesson
     tab.locator(".live").scroll_into_view_if_needed()
     ready(tab)
-    before, status = len(log), tab.locator(".live-status")
-    drop(tab, folder/bytepairs[0])
+    before, status, own = len(log), tab.locator(".live-status"), folder/bytepairs[0]
+    drop(tab, own)
     tab.get_by_text("it sees 48 tokens at once").wait_for(timeout=60_000)
-    for changed, reason in (({"config_json": b"{}"}, "vocab_size is undefined"), ({"model_safetensors": b"\xff"*100}, "can't hold a header"),
-        ({"tokenizer_json": b'{"type": "char", "symbols": ["<script>"]}'}, "single characters")):
-        drop(tab, folder/bytepairs[0], **changed)
+    read = lambda name: (own/name).read_bytes()
+    weights, manifest, script = read("model.safetensors"), read("manifest.json"), b"<img src=x onerror=window.hacked=1>"
+    flipped = weights[:-2000]+bytes([weights[-2000]^1])+weights[-1999:]
+    symbols = json.loads(read("tokenizer.json"))
+    symbols["tokens"][97] = script.decode()
+    for changed, reason in (({"config_json": b"{}"}, "vocab_size is undefined"), ({"config_json": script}, "config.json isn't JSON"),
+        ({"config_json": read("config.json").replace(b"48", b"47")}, "config.json asks for (47,40)"),
+        ({"model_safetensors": (2**60).to_bytes(8, "little")+weights[8:]}, "can't hold a header of 1152921504606"), ({"model_safetensors": weights[:-1]}, "should have"),
+        ({"model_safetensors": weights[:-4]+np.float32("nan").tobytes()}, "aren't finite"), ({"tokenizer_json": b'{"type": "char", "symbols": ["<script>"]}'}, "single characters"),
+        ({"tokenizer_json": json.dumps(symbols).encode()}, "a byte has no token"), ({"manifest_json": manifest, "model_safetensors": flipped}, "model.safetensors is damaged"),
+        ({"manifest_json": manifest, "config_json": read("config.json")+b" "}, "config.json is damaged"), ({"manifest_json": b"null"}, "config.json is damaged"),
+        ({"manifest_json": script}, "manifest.json isn't JSON"), ({"best_json": script}, "best.json isn't JSON")):
+        drop(tab, own, **changed)
         tab.get_by_text(reason).wait_for(timeout=60_000)
         assert status.inner_text().startswith("Not loaded: ") and "\n" not in status.inner_text()
     drop(tab, NBS/"images")
@@ -533,6 +582,9 @@ def test_dropped_files(lesson, folder, bytepairs):
     tab.get_by_label("Length").fill("5")
     tab.get_by_role("button", name="Write").click() # with the model that was there before
     tab.get_by_text(re.compile("^5 tokens in")).wait_for(timeout=60_000)
+    drop(tab, own, README_md=script, model_safetensors=flipped) # one bit of a weight, and no manifest that could tell; the card isn't shown
+    tab.get_by_text("it sees 48 tokens at once").wait_for(timeout=60_000)
+    assert tab.evaluate("window.hacked") is None and tab.locator("img").count() == 0
     assert all(path.endswith(".js") for path in log[before:]) # a new thread asks for its program
 
 

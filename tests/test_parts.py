@@ -270,17 +270,21 @@ def test_letters(part):
     table = model.embedding.token.weight.detach()
     units = torch.nn.functional.normalize(table-table.mean(0), dim=-1)
     cosines, nearest = (units@units.T).fill_diagonal_(-1).max(-1)
+    symbol = lambda c: c.replace("\n", "⏎").replace(" ", "␣")
     near = {c: (tokenizer.itos[id], f"{cosine:.2f}") for c, cosine, id in zip(tokenizer.itos, cosines, nearest)}
     def check(c):
-        assert f"Nearest to “{c}” is “{near[c][0]}”, with a cosine of {near[c][1]}." in tab.locator(".live-told").inner_text()
+        assert f"Nearest to “{symbol(c)}” is “{symbol(near[c][0])}”, with a cosine of {near[c][1]}." in tab.locator(".live-told").inner_text()
         bars = tab.locator(".live-next b").all_text_contents()
-        assert bars[0] == near[c][0] and len(set(bars)) == 5
+        assert bars[0] == symbol(near[c][0]) and len(set(bars)) == 5
     check("t")
     tab.get_by_role("combobox").focus()
     tab.keyboard.press("w")
     check("w")
     tab.locator(".live-plane text").filter(has_text=re.compile(r"^\?$")).hover()
     check("?")
+    for id, c in enumerate(near):
+        tab.get_by_role("combobox").select_option(str(id))
+        check(c)
     fallback, letters = PARTS["letters"][1], [c for c in near if c.isalpha()]
     assert f"<code>{near['t'][0]}</code>, with a cosine of {near['t'][1]}" in fallback and f"<code>{near['.'][0]}</code>, with {near['.'][1]}" in fallback
     assert f"Of the {len(letters)} letters, {sum(near[c][0] == c.swapcase() for c in letters)} have" in fallback

@@ -1,10 +1,13 @@
 """Train the runs behind the loss doctor: python tools/doctor_runs.py FOLDER PRESET FIRST_SEED LAST_SEED [KIND …]
+Keep those of seeds below 100:            python tools/doctor_runs.py FOLDER save
+Count on the others, which it never saw:  python tools/doctor_runs.py FOLDER count
 
 Each run becomes FOLDER/PRESET/KIND/SEED.json, its history; one that is there already isn't made again. The kinds are
 "normal" and the mistakes in MISTAKES, all of them if none is named.
 """
 import importlib.util, json, os, sys
 from pathlib import Path
+from statistics import fmean, stdev
 from types import ModuleType
 
 import torch
@@ -62,7 +65,47 @@ def history(preset, seed, mistake):
     return rows
 
 
-def main(folder, preset, first, last, *kinds):
+WIDTHS = {"tiny": 10, "speedrun": 25} # steps to average over
+FLOORS = {"loss": .01, "grad": .05, "val": .005, "train": .005} # the least spread of a logarithm
+PLACE = Path(__file__).parents[1]/"gpt_scratch/toolbox/fingerprints.json"
+
+
+def runs(folder, preset, kind, saved):
+    "The histories of a kind, of saved seeds or of the others."
+    for path in sorted(Path(folder, preset, kind).glob("*.json"), key=lambda path: int(path.stem)):
+        if (int(path.stem) < 100) == saved: yield json.loads(path.read_text())
+
+
+def save(folder):
+    "Write means, spreads and limits."
+    from gpt_scratch.toolbox.doctor import distance, features
+    found = {}
+    for preset, width in WIDTHS.items():
+        def mean(rows): return {name: fmean(row[name] for row in rows if name in row) for name in dict.fromkeys(name for row in rows for name in row)}
+        right = [features(run, width) for run in runs(folder, preset, "normal", True)]
+        normal = {name: [value, max(FLOORS[name.split()[0]], stdev(row[name] for row in right))] for name, value in mean(right).items()}
+        limit = 1.4*max(distance(row, mean([other for other in right if other is not row]), normal) for row in right)
+        mistakes = {kind: mean([features(run, width) for run in runs(folder, preset, kind, True)]) for kind in MISTAKES}
+        found[preset] = {"width": width, "limit": limit, "seeds": len(right), "normal": normal, "mistakes": mistakes}
+    rounded = json.loads(json.dumps(found), parse_float=lambda number: round(float(number), 4))
+    PLACE.write_text(json.dumps(rounded, separators=(",", ":"))+"\n")
+
+
+def count(folder):
+    "Print how many right runs are called broken, and how many broken ones are named, of seeds that weren't saved."
+    from gpt_scratch.toolbox.doctor import diagnose
+    for preset in WIDTHS:
+        right = [diagnose(run, preset) for run in runs(folder, preset, "normal", False)]
+        named = {kind: [kind in diagnose(run, preset).likely for run in runs(folder, preset, kind, False)] for kind in MISTAKES}
+        tried = {kind: rows for kind, rows in named.items() if rows}
+        print(f"{preset}: {sum(bool(d.likely) or 'normal' not in d.words for d in right)} of {len(right)} right runs called broken, "
+              f"{sum(map(sum, tried.values()))} of {sum(map(len, tried.values()))} broken runs named among the first two; "
+              f"missed: {', '.join(kind for kind, rows in tried.items() if not all(rows)) or 'none'}")
+
+
+def main(folder, preset, *words):
+    if preset in ("save", "count"): return globals()[preset](folder)
+    first, last, *kinds = words
     for seed in range(int(first), int(last) + 1):
         for kind in kinds or ["normal", *MISTAKES]:
             path = Path(folder, preset, kind, f"{seed}.json")

@@ -19,9 +19,9 @@ from .bytepairs import BPETokenizer
 from ..toolbox.files import whole,write_synced
 
 # %% auto #0
-__all__ = ['ACTIVATIONS', 'NAMES', 'gelu_tanh', 'GPT2FeedForward', 'BiasedAttention', 'TiedHead', 'GPT2Config', 'GPT2', 'hf_name',
-           'read_hf', 'to_config', 'score_factor', 'from_hf_names', 'from_hf', 'fold_head_bias', 'doubled',
-           'hf_weights', 'to_hf', 'gpt2_alphabet', 'gpt2_tokenizer', 'hf_model', 'save_hf']
+__all__ = ['ACTIVATIONS', 'NAMES', 'ARCHITECTURES', 'gelu_tanh', 'GPT2FeedForward', 'BiasedAttention', 'TiedHead', 'GPT2Config',
+           'GPT2', 'hf_name', 'read_hf', 'to_config', 'score_factor', 'from_hf_names', 'from_hf', 'fold_head_bias',
+           'doubled', 'hf_weights', 'to_hf', 'gpt2_alphabet', 'gpt2_tokenizer', 'hf_model', 'save_hf']
 
 # %% ../../nbs/beyond/gpt2.ipynb #70d2b1bb
 def gelu_tanh(
@@ -245,7 +245,8 @@ def doubled(
 def hf_weights(
     model:GPTLanguageModel, # the course's model or a `GPT2`
 )->tuple[dict,dict[str,Tensor]]: # settings and tensors of a `GPT2LMHeadModel` that computes the same
-    "Write a model in Hugging Face's layout."
+    "Write a model in Hugging Face's layout; a variant may bring a method `hf_weights` of its own."
+    if hasattr(model, "hf_weights"): return model.hf_weights()
     c,is_gpt2 = model.config,type(model) is GPT2
     with torch.device("meta"): expected = GPT2(c) if is_gpt2 else GPTLanguageModel(c)
     if [type(m) for m in model.modules()]!=[type(m) for m in expected.modules()]: raise ValueError("this model has parts that GPT-2 has no names for, such as a speedrun's tables; only the course's model and GPT2 can be exported")
@@ -318,8 +319,10 @@ def hf_model(
         end_of_word_suffix=None, fuse_unk=False, byte_fallback=False, vocab={spell(token):i for token,i in ranks.items()}, merges=merges))
 
 # %% ../../nbs/beyond/gpt2.ipynb #bd48c7b5
+ARCHITECTURES = {"gpt2":"GPT2LMHeadModel", "llama":"LlamaForCausalLM", "qwen3":"Qwen3ForCausalLM"}
+
 def save_hf(
-    model:GPTLanguageModel, # the course's model or a `GPT2`
+    model:GPTLanguageModel, # the course's model, or a variant that Hugging Face has a class for
     tokenizer:object, # its tokenizer
     folder:str|Path, # the folder to make; it must not exist
 )->Path: # the folder, for `pipeline("text-generation", model=folder)` of transformers
@@ -328,7 +331,7 @@ def save_hf(
     if folder.exists(): raise ValueError(f"{folder} exists and is never overwritten: choose another name")
     if settings["tie_word_embeddings"]: del tensors["lm_head.weight"]
     nothing = dict(bos_token_id=None, eos_token_id=None, pad_token_id=0)
-    texts = {"config.json":settings | nothing | dict(architectures=["GPT2LMHeadModel"], dtype="float32"),
+    texts = {"config.json":settings | nothing | dict(architectures=[ARCHITECTURES[settings["model_type"]]], dtype="float32"),
         "generation_config.json":nothing | dict(max_length=model.config.block_size, do_sample=True, temperature=0.8),
         "tokenizer_config.json":dict(tokenizer_class="PreTrainedTokenizerFast", model_max_length=model.config.block_size, clean_up_tokenization_spaces=False),
         "tokenizer.json":dict(version="1.0", truncation=None, padding=None, normalizer=None, post_processor=None) | hf_model(tokenizer)}

@@ -21,7 +21,7 @@ from ..train import Trainer,learning_rate_at
 # %% auto #0
 __all__ = ['NAMES', 'RMSNorm', 'SwiGLU', 'SquaredReLU', 'rotate', 'RotaryAttention', 'GroupedAttention', 'orthogonalize', 'Muon',
            'MuonTrainer', 'TokenEmbedding', 'NewerConfig', 'check_newer', 'Newer', 'hf_name', 'to_halves',
-           'to_neighbors', 'to_hf_weights', 'to_config', 'from_hf', 'to_hf']
+           'to_neighbors', 'to_config', 'from_hf', 'to_hf']
 
 # %% ../../nbs/beyond/newer.ipynb #46ba54f1
 class RMSNorm(nn.Module):
@@ -67,13 +67,13 @@ class SquaredReLU(FeedForward):
         "Work on each position by itself (So et al. 2021)."
         return self.dropout(self.down(self.up(x).relu().square()))
 
-# %% ../../nbs/beyond/newer.ipynb #9b0b7a29
+# %% ../../nbs/beyond/newer.ipynb #4ec63132
 def rotate(
     x:Tensor, # queries or keys, `(…,T,D)`
     start:int=0, # the position of the first of them
     base:float=10000.0, # how much slower the last pair turns than the first
 )->Tensor: # as long as before, `(…,T,D)`
-    "Turn each pair of numbers by an angle that grows with the position (Su et al. 2021)."
+    "Turn each pair of numbers by an angle that grows with the position."
     T,D = x.shape[-2:]
     positions = torch.arange(start, start+T, device=x.device)
     speeds = base**(-torch.arange(0, D, 2, device=x.device)/D)
@@ -288,12 +288,13 @@ class NewerConfig(GPTConfig):
         super().__post_init__()
         check_newer(self)
 
-# %% ../../nbs/beyond/newer.ipynb #4751a435
+# %% ../../nbs/beyond/newer.ipynb #77fcad22
 def check_newer(
     c:NewerConfig, # a config that is being made
 ):
     "ValueError for the first value that doesn't fit."
-    limits = dict(n_kv_head=(int, 0, 2**10), n_inner=(int, 0, 2**18), base=(float, 1, 1e9), eps=(float, 1e-12, 1))
+    limits = dict(n_kv_head=(int, 0, 2**10), n_inner=(int, 0, 2**18),
+        base=(float, 1, 1e9), eps=(float, 1e-12, 1))
     for name,limit in limits.items():
         object.__setattr__(c, name, as_number(name, getattr(c, name), *limit))
     if c.n_head%(c.n_kv_head or c.n_head):
@@ -303,8 +304,9 @@ def check_newer(
         raise ValueError(f"a head is {c.n_embd//c.n_head} wide (n_embd {c.n_embd}, "
             f"n_head {c.n_head}); it must be even, because numbers turn in pairs")
     for name in ("qk_norm", "tied"):
-        if type(getattr(c, name)) is not bool:
-            raise ValueError(f"{name} is {getattr(c, name)!r}; it must be true or false")
+        value = getattr(c, name)
+        if type(value) is not bool:
+            raise ValueError(f"{name} is {value!r}; it must be true or false")
     if c.variant!="newer": raise ValueError('variant must be "newer"')
 
 # %% ../../nbs/beyond/newer.ipynb #0892aa31
@@ -324,11 +326,12 @@ class Newer(GPTLanguageModel):
         for part in (self.embedding, self.lm_head): part.apply(init_weights)
         if c.tied: self.lm_head = TiedHead(self.embedding.token)
 
-# %% ../../nbs/beyond/newer.ipynb #bac6b716
-NAMES = {"embedding.token":"model.embed_tokens", "ln_f":"model.norm", "blocks.":"model.layers.",
-    "ln1":"input_layernorm", "ln2":"post_attention_layernorm", "attention.proj":"self_attn.o_proj",
-    "attention.":"self_attn.", "feed_forward.":"mlp.", ".gate.":".gate_proj.", ".up.":".up_proj.",
-    ".down.":".down_proj."}
+# %% ../../nbs/beyond/newer.ipynb #11a243b2
+NAMES = {"embedding.token":"model.embed_tokens", "ln_f":"model.norm",
+    "blocks.":"model.layers.", "ln1":"input_layernorm",
+    "ln2":"post_attention_layernorm", "attention.proj":"self_attn.o_proj",
+    "attention.":"self_attn.", "feed_forward.":"mlp.", ".gate.":".gate_proj.",
+    ".up.":".up_proj.", ".down.":".down_proj."}
 
 # %% ../../nbs/beyond/newer.ipynb #bc9fc6c3
 def hf_name(
@@ -338,9 +341,9 @@ def hf_name(
     for ours,theirs in NAMES.items(): name = name.replace(ours, theirs)
     return name
 
-# %% ../../nbs/beyond/newer.ipynb #a1071ab6
+# %% ../../nbs/beyond/newer.ipynb #1e793e42
 def to_halves(
-    rows:Tensor, # rows for the numbers of some queries or keys, neighbors are pairs, `(H*D,…)`
+    rows:Tensor, # for the numbers of queries or keys, neighbors are pairs, `(H*D,…)`
     D:int, # width of a head
 )->Tensor: # the same rows, each half of a head has one number of each pair
     "From our order of a head's numbers to Hugging Face's."
@@ -354,14 +357,14 @@ def to_neighbors(
     "And back."
     return rows.unflatten(0, (-1, 2, D//2)).transpose(1, 2).flatten(0, 2)
 
-# %% ../../nbs/beyond/newer.ipynb #e50e83ee
-def to_hf_weights(
-    model:Newer, # a model of this page
-)->tuple[dict,dict[str,Tensor]]: # settings and tensors of a Llama or Qwen3 that computes the same
+# %% ../../nbs/beyond/newer.ipynb #7125d4cd
+@patch
+def hf_weights(self:Newer,
+)->tuple[dict,dict[str,Tensor]]: # settings and tensors of a Llama or Qwen3
     "Write a newer model in Hugging Face's layout."
-    c,D = model.config,model.config.n_embd//model.config.n_head
+    c,D = self.config,self.config.n_embd//self.config.n_head
     G,tensors = c.n_kv_head or c.n_head,{}
-    for name,t in model.state_dict().items():
+    for name,t in self.state_dict().items():
         t,name = t.detach().cpu().float(),hf_name(name)
         if name.endswith(("q_norm.weight", "k_norm.weight")): t = to_halves(t, D)
         if not name.endswith("qkv.weight"): tensors[name] = t.contiguous(); continue
@@ -369,75 +372,87 @@ def to_hf_weights(
         for part,rows in dict(q=to_halves(q, D), k=to_halves(k, D), v=v).items():
             tensors[name.replace("qkv", f"{part}_proj")] = rows.contiguous()
     kind = "qwen3" if c.qk_norm else "llama"
-    settings = dict(model_type=kind, vocab_size=c.vocab_size, max_position_embeddings=c.block_size,
-        hidden_size=c.n_embd, intermediate_size=model.blocks[0].feed_forward.up.out_features,
-        num_hidden_layers=c.n_layer, num_attention_heads=c.n_head, num_key_value_heads=G,
-        head_dim=D, rms_norm_eps=c.eps, rope_theta=c.base, hidden_act="silu",
+    settings = dict(model_type=kind, vocab_size=c.vocab_size, hidden_size=c.n_embd,
+        max_position_embeddings=c.block_size, num_hidden_layers=c.n_layer,
+        intermediate_size=self.blocks[0].feed_forward.up.out_features,
+        num_attention_heads=c.n_head, num_key_value_heads=G, head_dim=D,
+        rms_norm_eps=c.eps, rope_theta=c.base, hidden_act="silu",
         attention_bias=False, tie_word_embeddings=c.tied)
     if c.tied: tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"]
     return settings,tensors
 
-# %% ../../nbs/beyond/newer.ipynb #7510bd8d
+# %% ../../nbs/beyond/newer.ipynb #cd000c87
 def to_config(
     s:dict, # the content of a Llama's or Qwen3's config.json
 )->NewerConfig:
     "Our config for Hugging Face's; ValueError for what our parts can't compute."
     kind,C,H = s.get("model_type"),s.get("hidden_size"),s.get("num_attention_heads")
     if kind not in ("llama", "qwen3"):
-        raise ValueError(f"this is a model of type {kind!r}; only llama and qwen3 can be loaded")
+        raise ValueError(f"this is a model of type {kind!r}; only llama and qwen3 "
+            "can be loaded")
     rope = s.get("rope_parameters") or s.get("rope_scaling") or {}
-    odd = [name for name in ("attention_bias", "mlp_bias", "use_sliding_window") if s.get(name)]
+    odd = [name for name in ("attention_bias", "mlp_bias", "use_sliding_window")
+           if s.get(name)]
     if rope.get("rope_type", "default")!="default": odd.append("rope_scaling")
     if s.get("hidden_act", "silu")!="silu": odd.append("hidden_act")
     if (s.get("head_dim") or C//H)*H!=C: odd.append("head_dim")
     if odd: raise ValueError(f"{odd[0]} of this model is nothing that our parts know")
     base = s.get("rope_theta") or rope.get("rope_theta", 10000.)
     return NewerConfig(s["vocab_size"], s["max_position_embeddings"], C, H,
-        s["num_hidden_layers"], 0., s.get("num_key_value_heads") or 0, s["intermediate_size"],
-        kind=="qwen3", float(base), s["rms_norm_eps"], bool(s.get("tie_word_embeddings")))
+        s["num_hidden_layers"], 0., s.get("num_key_value_heads") or 0,
+        s["intermediate_size"], kind=="qwen3", float(base), s["rms_norm_eps"],
+        bool(s.get("tie_word_embeddings")))
 
-# %% ../../nbs/beyond/newer.ipynb #de3f4ae8
+# %% ../../nbs/beyond/newer.ipynb #6cdb94a8
 def from_hf(
-    model_or_folder:object, # a `LlamaForCausalLM` or `Qwen3ForCausalLM`, or the folder of a saved one
+    model_or_folder:object, # transformers' Llama or Qwen3, or the folder of a saved one
 )->Newer: # in eval mode and float32; nothing is shared with the original
     "A newer model with the weights of Hugging Face's."
-    if isinstance(model_or_folder, (str, Path)): settings,theirs = read_hf(model_or_folder)
-    else: settings,theirs = model_or_folder.config.to_dict(),dict(model_or_folder.state_dict())
+    source = model_or_folder
+    if isinstance(source, (str, Path)): settings,theirs = read_hf(source)
+    else: settings,theirs = source.config.to_dict(),dict(source.state_dict())
     c = to_config(settings)
     with torch.device("meta"): model = Newer(c)
     state,D = {},c.n_embd//c.n_head
     for name,like in model.state_dict().items():
         names = [hf_name(name)]
-        if "qkv" in name: names = [names[0].replace("qkv", f"{part}_proj") for part in "qkv"]
-        if missing := [n for n in names if n not in theirs]: raise ValueError(f"{missing[0]} is missing")
-        parts = [theirs.pop(n).detach().to("cpu", torch.float32, copy=True) for n in names]
+        if "qkv" in name: names = [names[0].replace("qkv", f"{p}_proj") for p in "qkv"]
+        missing = [n for n in names if n not in theirs]
+        if missing: raise ValueError(f"{missing[0]} is missing")
+        parts = [theirs.pop(n).detach().to("cpu", torch.float32, copy=True)
+                 for n in names]
         for i in range(min(2, len(parts))) if "qkv" in name or "_norm." in name else ():
             parts[i] = to_neighbors(parts[i], D)
         state[name] = torch.cat(parts).contiguous()
         if state[name].shape!=like.shape:
             raise ValueError(f"{names[0]} has a shape that the config doesn't ask for")
     if c.tied: theirs.pop("lm_head.weight", None)
-    if theirs: raise ValueError(f"the tensors {', '.join(sorted(theirs)[:3])} are unknown")
+    unknown = ", ".join(sorted(theirs)[:3])
+    if unknown: raise ValueError(f"the tensors {unknown} are unknown")
     model.load_state_dict(state, assign=True)
     return model.eval()
 
-# %% ../../nbs/beyond/newer.ipynb #6f0f764c
+# %% ../../nbs/beyond/newer.ipynb #d498e2f8
 def to_hf(
     model:Newer, # a model of this page; left in the mode it was in
 )->object: # a `LlamaForCausalLM` or `Qwen3ForCausalLM` in eval mode
     "Hugging Face's model with our weights; ValueError if its logits aren't ours."
     try: import transformers
     except ImportError:
-        raise ImportError("to_hf needs the transformers library: pip install 'gpt_scratch[hf]'") from None
-    settings,tensors = to_hf_weights(model)
+        raise ImportError("to_hf needs the transformers library: "
+            "pip install 'gpt_scratch[hf]'") from None
+    settings,tensors = model.hf_weights()
     name = dict(llama="Llama", qwen3="Qwen3")[settings["model_type"]]
-    config = getattr(transformers, f"{name}Config")(**settings, bos_token_id=None, eos_token_id=None)
-    theirs = getattr(transformers, f"{name}ForCausalLM")(config).eval()
+    Config = getattr(transformers, f"{name}Config")
+    Model = getattr(transformers, f"{name}ForCausalLM")
+    theirs = Model(Config(**settings, bos_token_id=None, eos_token_id=None)).eval()
     theirs.load_state_dict(tensors)
     c,training,device = model.config,model.training,model.embedding.token.weight.device
-    idx = torch.randint(c.vocab_size, (1,c.block_size), generator=torch.Generator().manual_seed(0))
-    with torch.no_grad(): ours,found = model.eval()(idx.to(device))[0].cpu(),theirs(idx).logits
+    idx = torch.arange(c.block_size)[None]%c.vocab_size
+    with torch.no_grad():
+        ours,found = model.eval()(idx.to(device))[0].cpu(),theirs(idx).logits
     model.train(training)
     error = ((found-ours).abs().max()/ours.abs().max()).item()
-    if error>1e-5: raise ValueError(f"the exported logits differ by {error:.0e} of the largest; at most 1e-05 is allowed")
+    if error>1e-5: raise ValueError(f"the exported logits differ by {error:.0e} of the "
+        "largest; at most 1e-05 is allowed")
     return theirs

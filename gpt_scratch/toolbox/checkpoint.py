@@ -123,7 +123,7 @@ class _Unfilled(TorchFunctionMode):
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #76467aad
 VARIANTS = {"gpt2":("GPT2Config", "GPT2"), "speedrun":("SpeedrunConfig", "Speedrun"),
-    "newer":("NewerConfig", "Newer")} # the classes of config and model in gpt_scratch.beyond.NAME
+    "newer":("NewerConfig", "Newer"), "obeying":("ObeyingConfig", "Obeying")} # the classes of config and model in gpt_scratch.beyond.NAME
 
 def classes_of(
     variant:str="", # what a config says; nothing for the course's model

@@ -402,7 +402,8 @@ def _write(
     prompt:str, # the beginning
     args:Namespace, # has the settings of `generate`
     seed:int|None, # of this text
-):
+    reply:bool=False, # whether the prompt is a request: it isn't printed, and the model's own end ends the text
+)->str: # what was written
     "Print a text while it is written; however it ends, the line ends."
     import torch
     from gpt_scratch.beyond.speed import lean
@@ -414,10 +415,14 @@ def _write(
     idx = torch.tensor([ids or tokenizer.encode("\n", errors="skip") or [0]], device=device)
     new = model.stream(idx, args.max_new_tokens, args.temperature, args.top_k, args.top_p, seed, args.window)
     with lean(model):
-        print(tokenizer.decode(ids), end="", flush=True)
+        if not reply: print(tokenizer.decode(ids), end="", flush=True)
+        stops,written = [stop for stop in (args.stop, model.config.stop if reply else None) if stop is not None],""
         try:
-            for piece in stop_at(as_text(tokenizer, new), [] if args.stop is None else args.stop): print(piece, end="", flush=True)
+            for piece in stop_at(as_text(tokenizer, new), stops):
+                print(piece, end="", flush=True)
+                written += piece
         finally: print(flush=True)
+    return written
 
 # %% ../../nbs/toolbox/cli.ipynb #3ff68b13
 KEPT = "temperature top_k top_p seed max_new_tokens window stop errors".split()
@@ -438,21 +443,39 @@ def _change(
     check_sampling(*(changed[key] for key in ("max_new_tokens", "temperature", "top_k", "top_p", "seed")))
     setattr(args, name, changed[name])
 
+# %% ../../nbs/toolbox/cli.ipynb #9d3692fc
+def _reply(
+    loaded:tuple, # what `_load` returned
+    turns:list[str], # the conversation so far, which grows by one turn and loses what no longer fits
+    request:str, # the new line
+    args:Namespace, # has the settings of `generate`
+):
+    "Put the model's format around a request, let it see as many earlier turns as its context holds, and print the reply."
+    model,tokenizer,_ = loaded
+    c = model.config
+    asked = c.prompt.replace("{}", request)
+    room = c.block_size-min(args.max_new_tokens, c.block_size//2)
+    while turns and len(tokenizer.encode("".join(turns)+asked, errors=args.errors))>room: turns.pop(0)
+    turns.append(asked + _write(loaded, "".join(turns)+asked, args, args.seed, reply=True) + c.stop)
+
 # %% ../../nbs/toolbox/cli.ipynb #f4e7e8bd
 def _converse(
     loaded:tuple, # what `_load` returned
     args:Namespace, # has the settings of `generate`
 ):
-    "Ask for a beginning, continue it, and ask again."
+    "Ask for a beginning, continue it, and ask again; a model with a prompt format takes turns."
+    turns = [] if hasattr(loaded[0].config, "prompt") else None
     try: import readline # gives `input` a history, where there is one
     except ImportError: pass
-    print("Type a beginning. /temperature 0.7, /seed 3, /max_new_tokens 200 and the like change a setting, /quit ends.")
+    print("Type a beginning." if turns is None else "Type a request. /reset forgets the conversation.", "/temperature 0.7, /seed 3, /max_new_tokens 200 and the like change a setting, /quit ends.")
     while True:
         try: line = input("> ")
         except (EOFError, KeyboardInterrupt): return print()
         if line.strip() in ("/quit", "/q", "/exit"): return
         try:
-            if line.startswith("/"): _change(args, line)
+            if turns is not None and line.strip()=="/reset": turns.clear()
+            elif line.startswith("/"): _change(args, line)
+            elif turns is not None: _reply(loaded, turns, line, args)
             else: _write(loaded, line, args, args.seed)
         except KeyboardInterrupt: continue
         except ValueError as e: print(_as_options(e, "generate").replace("--", "/"))
@@ -559,6 +582,7 @@ def _progress(
     "How far the training of a checkpoint had come, and its losses then."
     import json
     from gpt_scratch.toolbox.checkpoint import reading
+    from gpt_scratch.toolbox.doctor import diagnose_run
     from gpt_scratch.toolbox.log import read_history
     path,history = folder/"trainer.json",folder.parent/"history.jsonl"
     if not path.exists(): return []
@@ -568,7 +592,9 @@ def _progress(
         line = f"step {step:,} of {length:,}, on a text of {tokens:,} tokens"
     rows = read_history(history) if history.is_file() else []
     now = [row for row in rows if row["step"]==step and {"train_loss","val_loss"} <= {*row}][-1:]
-    return [line, *(f"training loss {row['train_loss']:.4f}, validation loss {row['val_loss']:.4f}" for row in now)]
+    losses = [f"training loss {row['train_loss']:.4f}, validation loss {row['val_loss']:.4f}" for row in now]
+    diagnosis = diagnose_run(folder.parent, state["settings"], json.loads((folder/"config.json").read_bytes()), tokens)
+    return [line, *losses, *[diagnosis]*bool(diagnosis)]
 
 # %% ../../nbs/toolbox/cli.ipynb #0695bc2c
 def _describe(
@@ -679,8 +705,8 @@ RUN = (str, "a model that comes with the package, or the folder of a checkpoint 
     html=(str, "the file to write; the model's name with .html if neither this nor --hf is given"),
     hf=(str, "a new folder to write instead: weights, tokenizer and settings for Hugging Face's transformers"),
     dtype=(("int8", "float16", "float32"), "how the page stores the weights", "int8"),
-    input=(str, "a UTF-8 text file to measure on; the tenth of tinyshakespeare "
-        "that training doesn't see if not given"))
+    input=(str, "a UTF-8 text file to measure on; the end of the run's text, "
+        "or of tinyshakespeare, if not given"))
 def export(
     args:Namespace, # the options
 ):
@@ -690,9 +716,11 @@ def export(
     path = Path(args.html or f"{Path(args.RUN).resolve().name}.html")
     write_file(path, live_page(args.RUN, args.dtype))
     print(f"{path}: {path.stat().st_size/1e6:.1f} MB, opens by double click", flush=True)
-    try: before,after = _before_and_after(args.RUN, args.dtype, _held_back(args.input))
+    try:
+        text,source = _held_back(args.RUN, args.input)
+        before,after = _before_and_after(args.RUN, args.dtype, text)
     except ValueError as e: print(f"its loss was not measured: {e}")
-    else: print(f"loss: {before:.4f} nats per character before, {after:.4f} as {args.dtype}")
+    else: print(f"loss on {source}: {before:.4f} nats per character before, {after:.4f} as {args.dtype}")
 
 # %% ../../nbs/toolbox/cli.ipynb #7d20c5a1
 def _export_hf(
@@ -708,12 +736,20 @@ def _export_hf(
 
 # %% ../../nbs/toolbox/cli.ipynb #929b25ff
 def _held_back(
+    run:str, # a model that comes with the package, or a folder
     input:str|None, # a text file, or nothing
-)->str: # its text, or the part of tinyshakespeare for validation
-    "The text to measure on."
+)->tuple[str,str]: # a text, and what to call it
+    "The text to measure on: the one that was named, or the tenth that training didn't see."
     from gpt_scratch.data import split
-    from gpt_scratch.toolbox.corpus import read_text,tinyshakespeare
-    return read_text(input) if input else split(tinyshakespeare())[1]
+    from gpt_scratch.toolbox.checkpoint import load_checkpoint
+    from gpt_scratch.toolbox.corpus import tinyshakespeare
+    from gpt_scratch.toolbox.files import load_ids,read_text
+    if input: return read_text(input),input
+    kept = Path(run)/"ids.bin" # a run that learned from a file has its ids here
+    if not kept.is_file(): return split(tinyshakespeare())[1],"the last tenth of tinyshakespeare"
+    tokenizer = load_checkpoint(run)[1]
+    ids = load_ids(kept, "uint16" if tokenizer.vocab_size<=2**16 else "int32")
+    return tokenizer.decode(split(ids)[1][:10**6].tolist()),"the last tenth of the run's text"
 
 # %% ../../nbs/toolbox/cli.ipynb #35bcba8d
 @command(RUN=RUN, port=(int, "the port on 127.0.0.1; any free one if 0", 0),

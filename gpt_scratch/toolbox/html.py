@@ -5,6 +5,7 @@
 # %% ../../nbs/toolbox/html.ipynb #e5c0b318
 from __future__ import annotations
 import base64,html,json,re,webbrowser
+from dataclasses import asdict
 from functools import partial
 from http.server import BaseHTTPRequestHandler,HTTPServer
 from importlib.resources import files
@@ -96,10 +97,15 @@ def page_files(
     "What the JavaScript reads."
     model,_ = load_checkpoint(folder)
     variant = getattr(model.config, "variant", "")
-    if variant not in ("", "speedrun"): raise CheckpointError(f"{folder} is a model of variant {variant}: the page runs the course's GPT and the speedrun's")
     read = lambda name: (folder/name).read_text(encoding="utf-8")
+    config = read("config.json")
+    if variant=="obeying": # the page knows no turns
+        from gpt_scratch.beyond.obeying import continuing
+        model,variant = continuing(model),""
+        config = json.dumps({"format":1, **asdict(model.config)})
+    if variant not in ("", "speedrun"): raise CheckpointError(f"{folder} is a model of variant {variant}: the page runs the course's GPT and the speedrun's")
     weights = base64.b64encode(safetensors.torch.save(rounded(model, dtype))).decode()
-    return dict(config=read("config.json"), tokenizer=read("tokenizer.json"), weights=weights)
+    return dict(config=config, tokenizer=read("tokenizer.json"), weights=weights)
 
 # %% ../../nbs/toolbox/html.ipynb #43414662
 def first_words(

@@ -23,7 +23,8 @@ __all__ = ['LESSONS', 'SCOPES', 'SKIP', 'APART', 'SERVE', 'chapter_files', 'modu
            'run_chapter', 'start', 'wait', 'stop', 'read_outcome']
 
 # %% ../../nbs/toolbox/slicer.ipynb #bc2e64cc
-LESSONS = {"learning":"primer/learning.ipynb", "bytepairs":"beyond/bytepairs.ipynb"}
+LESSONS = {"learning":"primer/learning.ipynb", "bytepairs":"beyond/bytepairs.ipynb",
+    "newer":"beyond/newer.ipynb", "obeying":"beyond/obeying.ipynb"}
 
 def chapter_files()->dict[str,Path]: # the name of each, and its notebook
     "The chapters and tested lessons: beside the package, or inside it when installed."
@@ -203,7 +204,8 @@ def needed(
     for cell in [cell for cell in cells if cell.number<=last][::-1]:
         fixed,lines = cell.number in imports or cell.names or cell.number in tests,[]
         for node in parse(cell.source).body[::-1]:
-            sets,effects = bound(node),changed(node)-modules-bodies.keys()
+            loop = isinstance(node, ast.For) # over classes, say: it changes none
+            sets,effects = bound(node),changed(node)-modules-(bodies.keys() if loop else set())
             seeds = lines and re.match(r"torch\.manual_seed\(", ast.unparse(node))
             if not (fixed or seeds or (sets|effects)&wanted): continue
             lines.append(ast.unparse(node))

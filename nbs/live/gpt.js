@@ -18,43 +18,56 @@ function linearPlainly(x, {shape: [O, I], values: w}, bias) {
   return y;
 }
 
-// The same, but eight sums at a time: of two rows of x with four rows of W, or of a single row with eight. A number that was fetched is
-// used several times, and no sum waits for another. The last rows of W may overlap with those before them; they are then computed twice.
+// The same, but eight sums at a time, so that a number that was fetched is used several times and no sum waits for another. For many rows of x,
+// four rows of W are laid side by side in 64 bits, once, and serve all rows of x, two at a time: no number is converted in the innermost loop.
+// The last rows may overlap with those before them; they are then computed twice.
 function linear(x, weight, bias) {
   const {shape: [O, I], values: w} = weight, T = x.length/I, y = new Float32Array(T*O);
   if (O < 8) return linearPlainly(x, weight, bias);
-  for (let t = 0; t < T; t += 2) {
-    const single = t + 1 === T, width = single ? 8 : 4;
-    for (let next = 0; next < O; next += width) {
-      const o = Math.min(next, O - width);
-      if (single) oneByEight(x, t*I, w, o*I, I, y, t*O + o);
-      else twoByFour(x, t*I, w, o*I, I, y, t*O + o, O);
+  if (T === 1) sums(x, 0, I, w, 0, I, 1, y, 0, O);
+  else {
+    const wide = new Float64Array(x), four = new Float64Array(4*I);
+    for (let next = 0; next < O; next += 4) {
+      const o = Math.min(next, O - 4);
+      for (let k = 0; k < 4; k++) for (let i = 0; i < I; i++) four[4*i + k] = w[(o + k)*I + i];
+      for (let after = 2; after < T + 2; after += 2) { const t = Math.min(after, T) - 2; twoByFour(wide, t*I, four, I, y, t*O + o, O); }
     }
   }
   if (bias) for (let t = 0, at = 0; t < T; t++) for (let o = 0; o < O; o++) y[at++] += bias.values[o];
   return y;
 }
 
-function twoByFour(x, p, w, a, I, y, at, O) {
-  const b = a + I, c = b + I, d = c + I, q = p + I;
+function twoByFour(x, p, four, I, y, at, O) {
+  const q = p + I;
   let s0 = 0, s1 = 0, s2 = 0, s3 = 0, r0 = 0, r1 = 0, r2 = 0, r3 = 0;
-  for (let i = 0; i < I; i++) {
-    const u = x[p + i], v = x[q + i], wa = w[a + i], wb = w[b + i], wc = w[c + i], wd = w[d + i];
-    s0 += u*wa; s1 += u*wb; s2 += u*wc; s3 += u*wd;
-    r0 += v*wa; r1 += v*wb; r2 += v*wc; r3 += v*wd;
+  for (let i = 0, j = 0; i < I; i++, j += 4) {
+    const u = x[p + i], v = x[q + i], a = four[j], b = four[j + 1], c = four[j + 2], d = four[j + 3];
+    s0 += u*a; s1 += u*b; s2 += u*c; s3 += u*d;
+    r0 += v*a; r1 += v*b; r2 += v*c; r3 += v*d;
   }
   y[at] = s0; y[at + 1] = s1; y[at + 2] = s2; y[at + 3] = s3;
   at += O;
   y[at] = r0; y[at + 1] = r1; y[at + 2] = r2; y[at + 3] = r3;
 }
 
-function oneByEight(x, p, w, a, I, y, at) {
-  const b = a + I, c = b + I, d = c + I, e = d + I, f = e + I, g = f + I, h = g + I;
+// y[k] = the sum of x[i] w[k*far + i*near] over I numbers, for n sums. In a linear layer the numbers of a row of W are near each other (1 apart); in
+// attention's last step it's the sums, and the numbers of one are C apart. `p`, `a` and `at` are where x, w and y begin.
+function sums(x, p, I, w, a, far, near, y, at, n) {
+  for (let next = 0; next < n && n >= 8; next += 8) { const k = Math.min(next, n - 8); oneByEight(x, p, I, w, a + k*far, far, near, y, at + k); }
+  for (let k = 0; k < n && n < 8; k++) {
+    let sum = 0;
+    for (let i = 0; i < I; i++) sum += x[p + i]*w[a + k*far + i*near];
+    y[at + k] = sum;
+  }
+}
+
+function oneByEight(x, p, I, w, a, far, near, y, at) {
+  const b = a + far, c = b + far, d = c + far, e = d + far, f = e + far, g = f + far, h = g + far;
   let s0 = 0, s1 = 0, s2 = 0, s3 = 0, s4 = 0, s5 = 0, s6 = 0, s7 = 0;
-  for (let i = 0; i < I; i++) {
+  for (let i = 0, j = 0; i < I; i++, j += near) {
     const u = x[p + i];
-    s0 += u*w[a + i]; s1 += u*w[b + i]; s2 += u*w[c + i]; s3 += u*w[d + i];
-    s4 += u*w[e + i]; s5 += u*w[f + i]; s6 += u*w[g + i]; s7 += u*w[h + i];
+    s0 += u*w[a + j]; s1 += u*w[b + j]; s2 += u*w[c + j]; s3 += u*w[d + j];
+    s4 += u*w[e + j]; s5 += u*w[f + j]; s6 += u*w[g + j]; s7 += u*w[h + j];
   }
   y[at] = s0; y[at + 1] = s1; y[at + 2] = s2; y[at + 3] = s3;
   y[at + 4] = s4; y[at + 5] = s5; y[at + 6] = s6; y[at + 7] = s7;
@@ -113,15 +126,16 @@ class GPT {
   //   logits   (T, V): scores for the next id after each of the new ones;
   //   streams  a (T, C) per layer and one before the first: the residual stream, if watch.streams;
   //   maps     a (H, T, S) per layer: how the new positions look at all S, if watch.maps.
-  // watch.without, a list of [layer, head], silences heads.
+  // watch.without, a list of [layer, head], silences heads. With watch.last, logits are those after the last id alone: in the last layer the other
+  // positions then give their keys and values and nothing more.
   read(ids, past = this.nothing(), watch = {}) {
     const start = past.ids.length, streams = [], maps = [];
     past.ids.push(...ids);
-    const x = this.embed(past.ids, start);
+    let x = this.embed(past.ids, start);
     for (let i = 0; i < this.config.n_layer; i++) {
       if (watch.streams) streams.push(x.slice());
       const map = watch.maps ? new Float32Array(this.config.n_head*ids.length*past.ids.length) : null;
-      this.block(i, x, past, map, watch.without ?? []);
+      x = this.block(i, x, past, map, watch.without ?? [], watch.last && i === this.config.n_layer - 1 ? ids.length - 1 : 0);
       if (map) maps.push(map);
     }
     if (watch.streams) streams.push(x);
@@ -143,36 +157,35 @@ class GPT {
     return x;
   }
 
-  // Chapter 04: gather, then digest, and add what comes out to the residual stream `x`, in place.
-  block(i, x, past, map, without) {
+  // Chapter 04: gather, then digest, and add what comes out to the residual stream `x`, in place. Gives the stream of position `first` and those after it.
+  block(i, x, past, map, without, first) {
     const part = name => this.tensor(`blocks.${i}.${name}`);
-    const gathered = this.attend(i, layerNorm(x, part("ln1.weight"), part("ln1.bias")), past, map, without);
+    const gathered = this.attend(i, layerNorm(x, part("ln1.weight"), part("ln1.bias")), past, map, without, first);
+    x = x.subarray(first*this.config.n_embd);
     addTo(x, linear(gathered, part("attention.proj.weight"), part("attention.proj.bias")));
     const hidden = linear(layerNorm(x, part("ln2.weight"), part("ln2.bias")), part("feed_forward.up.weight"), part("feed_forward.up.bias"));
     for (let h = 0; h < hidden.length; h++) if (hidden[h] < 0) hidden[h] = 0; // ReLU
     addTo(x, linear(hidden, part("feed_forward.down.weight"), part("feed_forward.down.bias")));
+    return x;
   }
 
   // Chapter 03: each position asks (query), every position up to it answers (key) and hands over (value); the heads side by side.
   // No mask is needed: a position's loop ends with itself.
-  attend(i, x, past, map, without) {
+  attend(i, x, past, map, without, first) {
     const {n_embd: C, n_head: H} = this.config, D = C/H, T = x.length/C, S = past.ids.length, {keys, values} = past.blocks[i];
-    const qkv = linear(x, this.tensor(`blocks.${i}.attention.qkv.weight`)), out = new Float32Array(T*C);
+    const qkv = linear(x, this.tensor(`blocks.${i}.attention.qkv.weight`)), out = new Float32Array((T - first)*C);
     for (let t = 0; t < T; t++) {
       keys.set(qkv.subarray(3*t*C + C, 3*t*C + 2*C), (S - T + t)*C);
       values.set(qkv.subarray(3*t*C + 2*C, 3*t*C + 3*C), (S - T + t)*C);
     }
-    for (let h = 0; h < H; h++) for (let t = 0; t < T; t++) {
-      const shares = new Float32Array(S - T + t + 1), q = 3*t*C + h*D, o = t*C + h*D; // where this head's part begins
-      for (let s = 0; s < shares.length; s++) {
-        let score = 0;
-        for (let d = 0; d < D; d++) score += qkv[q + d]*keys[s*C + h*D + d];
-        shares[s] = score/Math.sqrt(D);
-      }
+    for (let h = 0; h < H; h++) for (let t = first; t < T; t++) {
+      const shares = new Float32Array(S - T + t + 1), q = 3*t*C + h*D, o = (t - first)*C + h*D; // where this head's part begins
+      sums(qkv, q, D, keys, h*D, C, 1, shares, 0, shares.length); // shares[s] = the query times the key of s
+      for (let s = 0; s < shares.length; s++) shares[s] /= Math.sqrt(D);
       softmax(shares);
       if (map) map.set(shares, (h*T + t)*S);
       if (without.some(([layer, head]) => layer === i && head === h)) continue;
-      for (let s = 0; s < shares.length; s++) for (let d = 0; d < D; d++) out[o + d] += shares[s]*values[s*C + h*D + d];
+      sums(shares, 0, shares.length, values, h*D, 1, C, out, o, D); // out[d] = the shares times all values' number d
     }
     return out;
   }
@@ -247,7 +260,7 @@ class Writer {
   logits() {
     const start = firstVisible(this.ids.length, this.model.config.block_size);
     if (start !== this.start) Object.assign(this, {start, past: this.model.nothing()});
-    return this.model.read(this.ids.slice(start + this.past.ids.length), this.past).logits.slice(-this.model.config.vocab_size);
+    return this.model.read(this.ids.slice(start + this.past.ids.length), this.past, {last: true}).logits;
   }
 
   next() {

@@ -38,12 +38,27 @@ async function pickCheckpoint(files) {
   if (!complete.length) throw new Error(`there is no checkpoint among these files: drop a run, a checkpoint's folder, or ${needed.join(", ")} together`);
   let chosen = complete.at(-1);
   for (const [path, file] of files) if (path.endsWith("best.json") && file.size < 1e4) {
-    const best = folder(path) + JSON.parse(await file.text()).checkpoint + "/";
+    const best = folder(path) + (await readJson(file)).checkpoint + "/";
     if (complete.includes(best)) chosen = best;
   }
-  const [config, tokenizer, weights] = needed.map(name => has.get(chosen + name));
-  if (weights.size > 2**30 || config.size > 1e6 || tokenizer.size > 1e8) throw new Error("these files are too large for a page");
-  return {config: await config.text(), tokenizer: await tokenizer.text(), weights: await weights.arrayBuffer(), name: chosen.replace(/\/$/, "") || "your files"};
+  const [config, tokenizer, weights] = needed.map(name => has.get(chosen + name)), manifest = has.get(chosen + "manifest.json");
+  if (weights.size > 2**30 || config.size > 1e6 || tokenizer.size > 1e8 || manifest?.size > 1e6) throw new Error("these files are too large for a page");
+  const bytes = await Promise.all([config, tokenizer, weights].map(file => file.arrayBuffer())), text = buffer => new TextDecoder().decode(buffer);
+  if (manifest) await checkSums(manifest, needed.map((name, i) => [name, bytes[i]]));
+  return {config: text(bytes[0]), tokenizer: text(bytes[1]), weights: bytes[2], name: chosen.replace(/\/$/, "") || "your files"};
+}
+
+async function readJson(file) {
+  try { return Object(JSON.parse(await file.text())); } catch { throw new Error(`${file.name} isn't JSON`); }
+}
+
+// A flipped bit shows nowhere but in the sha256 that the manifest keeps. (A page that came by plain http from another machine can't compute it.)
+async function checkSums(manifest, files) {
+  const {files: listed} = await readJson(manifest);
+  if (crypto.subtle) for (const [name, bytes] of files) {
+    const sum = Array.from(new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)), b => b.toString(16).padStart(2, "0")).join("");
+    if (listed?.[name]?.sha256 !== sum) throw new Error(`${name} is damaged: it isn't what manifest.json says`);
+  }
 }
 
 // All files below a dropped entry.

@@ -40,7 +40,7 @@ liveParts.lens = async (root, {base, files}) => {
       if (token === "\n") make("br", tokens);
       if (focused && i === seen.at) button.focus();
     });
-    caption.textContent = `After “${shown(seen.tokens[seen.at])}” at ${seen.at}: the five likeliest next characters, if the model ended there`;
+    caption.textContent = `After “${shown(seen.tokens[seen.at])}” at ${seen.at}: the likeliest next characters, if the model ended there`;
     body.replaceChildren();
     seen.layers.forEach((guesses, i) => {
       const row = make("tr", body);
