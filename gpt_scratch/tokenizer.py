@@ -60,7 +60,8 @@ def nearest_symbols(
 )->list[str]: # none, or up to a few
     "The symbols that are the same letter, with or without an accent, in either case."
     def letter(c): return unicodedata.normalize("NFKD", c)[:1].casefold()
-    return [symbol for symbol in symbols if letter(symbol)==letter(character)]
+    same = [symbol for symbol in symbols if letter(symbol)==letter(character)]
+    return sorted(same, key=lambda symbol: symbol.isupper()!=character.isupper())
 
 # %% ../nbs/00_tokenizer.ipynb #43b3609e
 class UnknownCharacter(ValueError):
