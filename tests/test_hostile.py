@@ -54,7 +54,7 @@ def uses(folder):
     yield lambda: plot_run(folder.parent).clear()
 
 
-def hold(folder, info=True):
+def hold(folder):
     "Use the checkpoint in each way; fails for an error that isn't one line of ours. How often it was refused."
     refused = 0
     with warnings.catch_warnings():
@@ -64,7 +64,6 @@ def hold(folder, info=True):
             except ValueError as e:
                 assert "\n" not in str(e) and ": " in str(e) and len(str(e)) < 800, e
                 refused += 1
-        if not info: return refused
         with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(out): code = main(["info", "--checkpoint", str(folder)])
         assert code in (0, 1) and "\x1b" not in out.getvalue()
     return refused

@@ -1,5 +1,5 @@
 "Two processes under torchrun: the curve of one, one that writes, and what happens when one of them dies."
-import json, os, subprocess, sys
+import json, os, signal, subprocess, sys, time
 from pathlib import Path
 
 import pytest, torch
@@ -39,7 +39,7 @@ def losses(run): return [row["loss"] for row in run.history if "loss" in row]
 
 
 WORKER = """
-import builtins, json, os, signal, sys
+import builtins, json, os, signal, sys, time
 from test_scale import *
 from gpt_scratch.beyond.scale import train_parallel
 out, story = Path(sys.argv[1]), sys.argv[2]
@@ -52,6 +52,7 @@ builtins.open = spy
 
 def callback(run):
     if story == "die" and rank == 1 and run.step == 12: os.kill(os.getpid(), signal.SIGKILL)
+    if story == "wait": time.sleep(.2)
     if story == "stop" and rank == 1 and run.step == 6: signal.raise_signal(signal.SIGTERM)
 
 if story == "curve":
@@ -61,18 +62,24 @@ if story == "curve":
     if rank == 0: (out/"curves.json").write_text(json.dumps(curves))
 else:
     run = train_parallel(TEXT, None if story == "resume" else out, resume=out if story == "resume" else None, callback=callback,
-                         **{"device":"cpu", "progress":False} if story == "resume" else {**SMALL, "dropout":.2})
+                         **{"device":"cpu", "progress":False, **json.loads(sys.argv[3])} if story == "resume" else {**SMALL, "dropout":.2, **json.loads(sys.argv[3])})
     (out.parent/f"written-{story}-{rank}.json").write_text(json.dumps([written, losses(run)]))
 """
 
 
-def torchrun(tmp_path, out, story):
-    "Two processes; the exit code and what was said."
+def launch(tmp_path, out, story, processes=2, **options):
+    "The start of a job."
     (tmp_path/"worker.py").write_text(WORKER)
     env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(tmp_path/"worker.py"), str(out), story]
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300)
-    return done.returncode, done.stderr
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), str(tmp_path/"worker.py"), str(out), story, json.dumps(options)]
+    return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def torchrun(*args, **named):
+    "Two processes or more; the exit code and what was said."
+    job = launch(*args, **named)
+    said = job.communicate(timeout=300)[1]
+    return job.returncode, said
 
 
 def test_the_same_curve_as_one_process(tmp_path, capsys):
@@ -109,3 +116,38 @@ def test_a_death_a_stop_and_going_on(tmp_path):
     assert json.loads((tmp_path/"written-resume-0.json").read_text())[1] == expected
     with pytest.warns(UserWarning, match="processes was 2 and is 1"): alone = train(TEXT, resume=dead, device="cpu", progress=False)
     assert alone.step == 20 and [row["step"] for row in read_history(dead) if "loss" in row] == [*range(1, 21)]
+
+
+@pytest.mark.parametrize("spoil,options,words", [(lambda out: (out/"notes.txt").touch(), {}, "already holds something; choose another folder"), (lambda out: None, {"batch_size": 3}, "1 batches of 3 can't be shared equally by 2 processes"),
+    (lambda out: None, {"n_layers": 3}, "n_layers is no option")])
+def test_a_plain_mistake_is_one_line(tmp_path, spoil, options, words):
+    "Of ours; torchrun adds its own report."
+    (out := tmp_path/"run").mkdir()
+    spoil(out)
+    code, said = torchrun(tmp_path, out, "whole", **options)
+    assert code == 1 and said.count(words) == 1 and 'worker.py", line' not in said, said
+    assert not list(out.glob("step-*"))
+
+
+def test_one_two_three(tmp_path):
+    "A run goes on with other numbers of processes, and says so."
+    train(TEXT, tmp_path/"run", **{**SMALL, "batch_size": 6, "max_iters": 6, "dropout": .2})
+    for processes in (2, 3):
+        code, said = torchrun(tmp_path, tmp_path/"run", "resume", processes, max_iters=6*processes)
+        assert code == 0 and f"is {processes}: the run goes on" in said, said
+    assert [row["step"] for row in read_history(tmp_path/"run") if "loss" in row] == [*range(1, 19)]
+
+
+def test_orphans_stop(tmp_path):
+    "The launcher is killed; its processes notice, save and end."
+    job = launch(tmp_path, tmp_path/"run", "wait", max_iters=10_000)
+    try:
+        deadline = time.monotonic() + 120
+        while not steps(tmp_path/"run") and time.monotonic() < deadline: time.sleep(.1)
+        os.kill(job.pid, signal.SIGKILL)
+        begin = time.monotonic()
+        job.communicate(timeout=60) # its pipe closes when the last of them ends
+        assert time.monotonic() - begin < 30
+    finally: job.kill()
+    verify_checkpoint(latest_checkpoint(tmp_path/"run"))
+    assert len(read_history(tmp_path/"run")) < 9000

@@ -4,7 +4,7 @@
 
 # %% ../../nbs/beyond/scale.ipynb #584aec7b
 from __future__ import annotations
-import contextlib,os,signal
+import contextlib,os,signal,sys
 from collections.abc import Callable
 from pathlib import Path
 import torch
@@ -16,11 +16,11 @@ from ..model import GPTConfig,count_flops,count_parameters
 from ..toolbox.files import read_text
 from ..toolbox.faults import Stopped,Stopper
 from ..toolbox.log import Logger
-from ..toolbox.run import Run,lock,pick_device,resume_run,start_run
-from ..train import configure_optimizer,train_step
+from ..toolbox.run import PRESETS,Run,lock,pick_device,resume_run,start_run
+from ..train import TrainConfig,configure_optimizer,train_step
 
 # %% auto #0
-__all__ = ['share', 'ParallelRun', 'train_parallel', 'explained_loss', 'step_seconds']
+__all__ = ['share', 'check_shares', 'ParallelRun', 'train_parallel', 'explained_loss', 'step_seconds']
 
 # %% ../../nbs/beyond/scale.ipynb #41f52f23
 def share(
@@ -34,6 +34,15 @@ def share(
     if len(batches)%processes==0: return list(batches[rank::processes])
     if batch_size%processes==0: return [b.chunk(processes)[rank] for b in batches]
     raise ValueError(f"{len(batches)} batches of {batch_size} can't be shared equally by {processes} processes: let batch_size or gradient_accumulation_steps be a multiple of {processes}")
+
+# %% ../../nbs/beyond/scale.ipynb #3642e104
+def check_shares(
+    config:TrainConfig, # has the batch of all processes together
+    processes:int, # how many there are
+):
+    "ValueError if a step can't be shared equally."
+    c = config
+    share(torch.empty(c.batch_size*c.gradient_accumulation_steps, 0), c.batch_size, 0, processes)
 
 # %% ../../nbs/beyond/scale.ipynb #1413f0fe
 class ParallelRun(Run):
@@ -49,6 +58,8 @@ class ParallelRun(Run):
         optimizer:Callable=configure_optimizer, # makes one from the model and the settings
     ):
         self.rank,self.processes = dist.get_rank(),dist.get_world_size()
+        self.launcher = os.getppid()
+        check_shares(config, self.processes)
         super().__init__(model, tokenizer, ids, config, out, () if self.rank else loggers, optimizer)
         self.parallel = DistributedDataParallel(model)
         if self.rank: self.loggers = []
@@ -88,8 +99,9 @@ def agree(self:ParallelRun,
 def must_stop(self:ParallelRun,
     stopper:Stopper, # has noted a signal, or not
 )->bool: # the same for everyone
-    "Whether any process was asked to stop."
-    number = int(self.agree(stopper.signal or 0, dist.ReduceOp.MAX))
+    "Whether any process was asked to stop, or has lost the launcher that would watch over it."
+    orphan = signal.SIGTERM if os.getppid()!=self.launcher else 0
+    number = int(self.agree(stopper.signal or orphan, dist.ReduceOp.MAX))
     if number: stopper.signal = signal.Signals(number)
     return number>0
 
@@ -157,8 +169,11 @@ def train_parallel(
     if where.type=="cuda": torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     dist.init_process_group("nccl" if where.type=="cuda" else "gloo")
     rank = dist.get_rank()
-    if rank and isinstance(text, Path): text = read_text(text) # the file of ids is rank 0's
     with explained_loss(rank, resume or out):
+        asked = PRESETS.get(preset, {}) | options
+        batch = {k:asked[k] for k in ("batch_size", "gradient_accumulation_steps") if k in asked}
+        if not resume: check_shares(TrainConfig(**batch), dist.get_world_size()) # before the text is read
+        if rank and isinstance(text, Path): text = read_text(text) # the file of ids is rank 0's
         if resume: run = resume_run(text, Path(resume), where, options, loggers, ParallelRun)
         else: run = start_run(text, Path(out) if out and not rank else None, preset, where, options, loggers, ParallelRun)
         run.out = run.out or out and Path(out)
@@ -174,8 +189,11 @@ def explained_loss(
     rank:int, # of this process
     folder:str|Path|None, # where the checkpoints are
 ):
-    "End with a sentence if another process has gone."
+    "End with a sentence, and only one for all, if something is wrong, somebody asks to stop or another process has gone."
     try: yield
+    except (ValueError, Stopped) as e:
+        if rank==0: print(e, file=sys.stderr)
+        raise SystemExit(getattr(e, "code", 1)) from None
     except RuntimeError as e:
         if not any(word in str(e).lower() for word in ("connection", "peer", "nccl", "socket")): raise
         raise SystemExit(f"process {rank}: another process has ended, so the job ends too; go on with resume={str(folder)!r}" if folder else f"process {rank}: another process has ended, and nothing was saved") from None

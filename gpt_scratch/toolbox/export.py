@@ -11,7 +11,6 @@ from torch import Tensor
 from ..model import GPTConfig,GPTLanguageModel
 from ..tokenizer import CharTokenizer
 from .checkpoint import CheckpointError,blueprint,reading
-from .files import check_file
 
 # %% auto #0
 __all__ = ['RENAMED', 'read_weights_only', 'stack_heads', 'original_shapes', 'to_our_layout', 'import_original']
@@ -24,7 +23,8 @@ def read_weights_only(
     path = Path(path)
     if torch.torch_version.TorchVersion(torch.__version__) < (2, 6):
         raise CheckpointError(f"{path} needs torch 2.6 or newer to be read safely, this is {torch.__version__}: upgrade torch")
-    check_file(path)
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise CheckpointError(f"{path} is a pipe or a device: name a .pt file of the original")
     with reading(path), open(path, "rb") as f:
         if not zipfile.is_zipfile(f): raise CheckpointError(f"{path} isn't a file that torch.save wrote: name a .pt file of the original")
         f.seek(0)

@@ -204,7 +204,8 @@ def needed(
     for cell in [cell for cell in cells if cell.number<=last][::-1]:
         fixed,lines = cell.number in imports or cell.names or cell.number in tests,[]
         for node in parse(cell.source).body[::-1]:
-            sets,effects = bound(node),changed(node)-modules-bodies.keys()
+            loop = isinstance(node, ast.For) # over classes, say: it changes none
+            sets,effects = bound(node),changed(node)-modules-(bodies.keys() if loop else set())
             seeds = lines and re.match(r"torch\.manual_seed\(", ast.unparse(node))
             if not (fixed or seeds or (sets|effects)&wanted): continue
             lines.append(ast.unparse(node))

@@ -136,6 +136,10 @@ function trainHere(root, {live = "../live/", corpus = "../corpus/tinyshakespeare
   const keep = button(home, "Download the checkpoint", () => guarded(async () => download(`${name}.zip`, (await thread.ask("pack", {name})).zip, "application/zip")), {disabled: true});
   const page = button(home, "Save as one page", () => guarded(async () => download(`${name}.html`, await onePage(live, name, (await thread.ask("pack", {name})).files, prompt.value.slice(0, 40)), "text/html")), {disabled: true});
 
+  // A tab in the background goes on, and its name tells the loss.
+  const title = document.title, nameIt = loss => { document.title = document.hidden ? `${loss.toFixed(2)} nats: ${title}` : title; };
+  document.addEventListener("visibilitychange", () => { if (!document.hidden) nameIt(0); });
+
   const say = (message, bad = false) => { status.textContent = message; status.classList.toggle("live-bad", bad); };
   const guarded = async what => { try { await what(); } catch (error) { say(`${error.message}.`, true); } };
 
@@ -178,6 +182,7 @@ function trainHere(root, {live = "../live/", corpus = "../corpus/tinyshakespeare
         part.losses.forEach((loss, i) => chart.add(most < Infinity ? before + i + 1 : part.seconds, loss));
         done = part.done;
         chart.draw();
+        nameIt(chart.now);
         [taken, learned] = [part.taken, part.seconds];
         progress.textContent = `${steps(part.taken)} in ${part.seconds.toFixed(1)} s, ${(part.taken/part.seconds).toFixed(1)} a second; the last batches: ${chart.now.toFixed(3)} nats`;
         let passed;
@@ -192,6 +197,7 @@ function trainHere(root, {live = "../live/", corpus = "../corpus/tinyshakespeare
         progress.textContent = `${trained}. The check: ${Math.round(100*found.done)} %`;
       } while (found.done < 1);
       chart.end = found.loss;
+      nameIt(found.loss);
       chart.draw();
       await tell("At the end:");
       const total = (learned + found.seconds).toFixed(1), mark = ladder && most < Infinity ? ` The mark was ${MARK}: ${found.loss <= MARK ? "" : "not "}reached.` : "";

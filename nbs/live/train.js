@@ -13,8 +13,8 @@ const turn = ({values, rows, columns, start, down, right}) => matrix(values, col
 
 // y (M, O) = x (M, I) times w (O, I) turned over: the one product that everything here is made of. Both are first copied into panels of four rows
 // whose numbers lie in the order in which `tile` wants them, as 64-bit floats, so that nothing is converted and hardly anything computed but the product.
-// In attention half of all is zero. `band` says which half isn't looked at: "y" the columns of y after the row's number, "x" the numbers of a
-// row of x after its own, "turned" those before it.
+// In attention half of all is zero. `band` says which half isn't looked at, but for the blocks of four on the diagonal: "y" the columns of y after
+// the row's number, "x" the numbers of a row of x after its own, "turned" those before it.
 const panels = [new Float64Array(0), new Float64Array(0)], corner = new Float32Array(16);
 
 function product(x, w, y, band = "") {
@@ -132,7 +132,7 @@ function attention(qkv, T, C, H) {
     for (let t = 0; t < T; t++) {
       for (let s = 0; s <= t; s++) shares[t*T + s] /= Math.sqrt(D);
       softmax(shares, t*T, t*T + t + 1);
-      shares.fill(0, t*T + t + 1, t*T + T);
+      for (let s = t + 1; s < T && s % 4; s++) shares[t*T + s] = 0; // as far as a product looks
     }
     product(matrix(shares, T, T), turn(v), matrix(out, T, D, row*C + h*D, C), "x");
     looks.push(shares);
@@ -150,7 +150,7 @@ function attentionBack(dout, {qkv, looks}, T, C, H) {
       let mean = 0;
       for (let s = 0; s <= t; s++) mean += shares[t*T + s]*scores[t*T + s];
       for (let s = 0; s <= t; s++) scores[t*T + s] = shares[t*T + s]*(scores[t*T + s] - mean)/Math.sqrt(D);
-      scores.fill(0, t*T + t + 1, t*T + T);
+      for (let s = t + 1; s < T && s % 4; s++) scores[t*T + s] = 0;
     }
     product(matrix(scores, T, T), turn(k), dq, "x");
     product(turn(matrix(scores, T, T)), turn(q), dk, "turned");
@@ -211,7 +211,9 @@ class Learner {
     const {n_embd: C, n_head: H, n_layer: L, vocab_size: V} = this.config, N = x.length, blocks = [], lookups = this.lookups(x, T);
     beginAgain();
     const stream = fresh(N*C).fill(0);
-    for (const [{values}, at, scale] of lookups) for (let t = 0; t < N; t++) for (let c = 0; c < C; c++) stream[t*C + c] += scale*values[at[t]*C + c];
+    for (const [{values}, at, scale] of lookups) for (let t = 0; t < N; t++) {
+      for (let c = 0, to = t*C, from = at[t]*C; c < C; c++) stream[to + c] += scale*values[from + c];
+    }
     for (let i = 0; i < L; i++) {
       const part = this.block(i), first = norm(stream, part("ln1.weight"), part("ln1.bias"));
       const gathered = attention(affine(first.y, part("attention.qkv.weight")), T, C, H);
@@ -242,10 +244,12 @@ class Learner {
       addTo(stream, normBack(affineBack(attentionBack(dout, gathered, T, C, H), first.y, part("attention.qkv.weight")), first, part("ln1.weight"), part("ln1.bias")));
     }
     for (const [{grad, touched, moved}, at, scale] of lookups) {
-      if (touched) { for (const row of touched) grad.fill(0, row*C, row*C + C); touched.clear(); } else grad.fill(0); // of a large table only what was used
+      if (touched) for (const row of touched) for (let c = row*C; c < row*C + C; c++) grad[c] = 0; // of a large table only what was used
+      else grad.fill(0);
+      touched?.clear();
       for (let t = 0; t < N; t++) {
         if (touched) { touched.add(at[t]); moved[at[t]] = 1; }
-        for (let c = 0; c < C; c++) grad[at[t]*C + c] += scale*stream[t*C + c];
+        for (let c = 0, from = t*C, to = at[t]*C; c < C; c++) grad[to + c] += scale*stream[from + c];
       }
     }
   }
