@@ -82,12 +82,9 @@ def test_the_presets_of_readme_and_help():
     "The same numbers in README's table and in the help of train."
     from gpt_scratch.toolbox.cli import PRESET_TABLE
     for line in PRESET_TABLE.splitlines()[3:8]:
-        name, parameters = line.split()[:2]
-        row = next(row for row in README.splitlines() if row.startswith(f"| {name} |"))
-        steps, loss, when = re.search(r" (\d+)  ([\w ]+|-) +([\d.]+|-)  (.+)$", line).group(1, 3, 4)
-        cells = [cell.strip() for cell in row.strip("|").split("|")]
-        assert cells[1] == parameters and cells[3] == steps and cells[5] == loss.replace("-", "not measured") and cells[6] == when, (line, row)
-        assert cells[2] in " ".join(line.split())
+        name, parameters, sizes, steps, _, loss, when = re.split(r"\s{2,}", line.strip())
+        cells = [cell.strip() for cell in next(row for row in README.splitlines() if row.startswith(f"| {name} |")).strip("|").split("|")]
+        assert [*cells[1:4], *cells[5:]] == [parameters, sizes, steps, loss.replace("-", "not measured"), when], line
 
 
 def test_the_sizes_of_the_presets():
