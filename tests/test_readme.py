@@ -31,11 +31,13 @@ def shortened(line):
 def served(line, cwd, env):
     "What `play` serves, until Ctrl-C."
     running = subprocess.Popen(["bash", "-c", f"exec {line} --no-browser"], cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    address = re.search(r"http://[\d.:]+/", running.stdout.readline())
-    page = urllib.request.urlopen(address[0], timeout=30).read().decode()
-    running.send_signal(signal.SIGINT)
-    assert running.wait(30) == 0
-    return page
+    try:
+        address = re.search(r"http://[\d.:]+/", running.stdout.readline())
+        page = urllib.request.urlopen(address[0], timeout=60).read().decode()
+        running.send_signal(signal.SIGINT)
+        assert running.wait(60) == 0
+        return page
+    finally: running.kill()
 
 
 def test_blocks_are_found():

@@ -273,17 +273,16 @@ def test_views_share_a_page(visit):
     assert " at 18 looks at" in one.locator(".status").inner_text()
 
 
-def test_search(visit):
-    "The search box finds a chapter by a word of its text, and loads its index only then."
-    tab = visit("index")
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_search(visit, theme):
+    "The search box finds a chapter by a word of its text, loads its index only then, and its results can be read."
+    axe = pytest.importorskip("axe_playwright_python", reason="this test needs: pip install axe-playwright-python")
+    tab = visit("index", theme)
     assert not tab.evaluate("performance.getEntriesByType('resource').some(file => file.name.includes('search.json'))")  # the index is large
     tab.keyboard.press("/")
+    tab.wait_for_timeout(500)
     tab.keyboard.type("softmax")
-    tab.wait_for_timeout(800)
+    tab.wait_for_timeout(1500)
     assert tab.get_by_text("Attention").count() > 1
-
-
-def test_corpus_for_the_tab():
-    "Either build puts Shakespeare among the files, for the page that trains on it."
-    from gpt_scratch.toolbox.corpus import tinyshakespeare
-    assert (SITE/"corpus/tinyshakespeare.txt").read_bytes() == tinyshakespeare().encode()
+    tab.evaluate((Path(axe.__file__).parent/"axe.min.js").read_text(encoding="utf-8"))
+    assert [found for found in tab.evaluate(AXE) if found.startswith("color-contrast")] == []

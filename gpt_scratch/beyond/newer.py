@@ -229,9 +229,10 @@ class Muon(torch.optim.Optimizer):
                 tall = max(1, p.shape[0]/p.shape[1])**.5
                 p.mul_(1-group["lr"]*group["decay"]).sub_(group["lr"]*tall*update)
 
-# %% ../../nbs/beyond/newer.ipynb #9432232f
+# %% ../../nbs/beyond/newer.ipynb #6d898e48
 class MuonTrainer(Trainer):
     "The blocks' matrices move by `Muon`, everything else by AdamW."
+    faster = 1.0 # Muon's rate in units of AdamW's
     def __init__(self,
         *args, # model, ids and config, see `Trainer`
     ):
@@ -246,7 +247,7 @@ class MuonTrainer(Trainer):
     def turn(self):
         "Move the matrices, at the rate of the schedule."
         for group in self.muon.param_groups:
-            group["lr"] = learning_rate_at(self.step, self.config)
+            group["lr"] = self.faster*learning_rate_at(self.step, self.config)
         self.muon.step()
 
 # %% ../../nbs/beyond/newer.ipynb #e18162f8

@@ -1306,7 +1306,7 @@ class GPTLanguageModel(nn.Module):
         return self.token_embedding_table(idx) + self.position_embedding_table(places)
 
     def forward(self, idx, targets=None):
-        check_ids(idx, self.config.block_size)
+        check_ids(idx, self.config.block_size, self.config.vocab_size)
         logits = self.lm_head(self.ln_f(self.blocks(self.embed(idx))))
         if targets is None: return logits, None
         B,T,C = logits.shape
