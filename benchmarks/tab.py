@@ -84,6 +84,7 @@ def main():
                 show(name, args.steps, seed, *results[name][-1])
         if args.long: show(name := next(iter(racers)), 700, 1, *racers[name](700, 1))
         browser.close()
+    if not results: return # of --seeds 0 --long
     for name, rows in results.items():
         loss, training, check, worked, checked = map(statistics.median, zip(*rows))
         print(f"median {loss:.4f} nats, {training:.1f} + {check:.1f} s; of the processor {worked:.1f} + {checked:.1f} s, {args.steps/worked:.1f} steps/s  {name}")
