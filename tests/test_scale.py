@@ -41,7 +41,7 @@ def losses(run): return [row["loss"] for row in run.history if "loss" in row]
 WORKER = """
 import builtins, json, os, signal, sys, time
 from test_scale import *
-from gpt_scratch.beyond.scale import train_parallel
+from gpt_scratch.beyond.scale import ParallelRun,train_parallel
 out, story = Path(sys.argv[1]), sys.argv[2]
 rank, written, real = int(os.environ["RANK"]), [], open
 

@@ -25,18 +25,20 @@ from .files import fingerprint,is_free,prepare,printable,remove,write_file
 from .log import Guarded,JSONLines,Logger,open_logger,read_history,reporter
 
 # %% auto #0
-__all__ = ['OPTIMIZER', 'EXACTLY', 'FITS', 'CAREFUL', 'PRESETS', 'FIXED', 'lock', 'Run', 'device_of', 'generators',
+__all__ = ['HELD', 'OPTIMIZER', 'EXACTLY', 'FITS', 'CAREFUL', 'PRESETS', 'FIXED', 'lock', 'Run', 'device_of', 'generators',
            'pack_optimizer', 'after_a_step', 'shape_of', 'needed_memory', 'check_tensors', 'check_state',
            'fill_optimizer', 'explained', 'make_configs', 'check_step', 'pick_device', 'train', 'claim_folder',
            'claimed', 'check_length', 'check_memory', 'start_run', 'load_again', 'check_sizes', 'check_split',
            'saved_settings', 'settings_in', 'load_whole', 'newest', 'resume_run']
 
 # %% ../../nbs/toolbox/run.ipynb #d5f50474
+HELD = {} # the locks of this process: one without a name would be released
+
 def lock(
     folder:Path, # of a run
 )->FileLock: # held by this process until it is released or the process ends
     "Take a run's folder; ValueError if another process has it."
-    held = FileLock(folder/".lock", is_singleton=True) # the same process may ask again
+    held = HELD.setdefault(folder.resolve(), FileLock(folder/".lock", is_singleton=True))
     try: held.acquire(blocking=False)
     except Timeout: raise ValueError(
         f"{folder} is in use by another process: wait until that has ended, or choose another folder") from None

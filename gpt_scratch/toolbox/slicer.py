@@ -205,7 +205,9 @@ def needed(
         fixed,lines = cell.number in imports or cell.names or cell.number in tests,[]
         for node in parse(cell.source).body[::-1]:
             loop = isinstance(node, ast.For) # over classes, say: it changes none
-            sets,effects = bound(node),changed(node)-modules-(bodies.keys() if loop else set())
+            scope = isinstance(node, SCOPES[:2]) # its names are its own
+            sets = {node.name} if scope else bound(node)
+            effects = set() if scope else changed(node)-modules-(bodies.keys() if loop else set())
             seeds = lines and re.match(r"torch\.manual_seed\(", ast.unparse(node))
             if not (fixed or seeds or (sets|effects)&wanted): continue
             lines.append(ast.unparse(node))
