@@ -1,5 +1,5 @@
 """Check the installed package, away from the repository: import every module; with a checkout's path, compare each file with the one there; with --chapters, run every chapter that the wheel carries."""
-import importlib, json, os, pkgutil, re, signal, sys, time
+import importlib, json, os, pkgutil, re, signal, subprocess, sys, time
 from pathlib import Path
 from importlib.metadata import version
 from importlib.resources import files
@@ -8,25 +8,30 @@ import gpt_scratch
 from gpt_scratch.toolbox.slicer import SKIP
 
 
-def chapters():
-    "Run the chapters' cells in IPython, as nbdev_test would."
-    os.environ["MPLBACKEND"] = "Agg"
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background may have been started deaf to it
+def run(path):
+    "Run a chapter's cells in IPython, as nbdev_test would: in a process of its own, since a chapter patches the package's classes."
     from IPython.core.interactiveshell import InteractiveShell
     from IPython.utils.capture import capture_output
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background may have been started deaf to it
     shell = InteractiveShell.instance()
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+        source = "".join(cell["source"])
+        if cell["cell_type"] != "code" or re.search(SKIP, source): continue
+        with capture_output(): result = shell.run_cell(source)
+        result.raise_error()
+
+
+def chapters():
+    "Run every chapter that the wheel carries."
+    os.environ["MPLBACKEND"] = "Agg"
     for path in sorted(Path(str(files("gpt_scratch.chapters"))).rglob("*.ipynb")):
         start = time.time()
-        shell.reset()
-        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
-            source = "".join(cell["source"])
-            if cell["cell_type"] != "code" or re.search(SKIP, source): continue
-            with capture_output(): result = shell.run_cell(source)
-            result.raise_error()
+        subprocess.run([sys.executable, __file__, "--run", str(path)], check=True)
         print(f"{time.time() - start:6.1f} s  {path.name}", flush=True)
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["--run"]: sys.exit(run(Path(sys.argv[2])))
     assert "site-packages" in gpt_scratch.__file__, gpt_scratch.__file__
     modules = [m.name for m in pkgutil.walk_packages(gpt_scratch.__path__, "gpt_scratch.")]
     for name in modules: importlib.import_module(name)
