@@ -32,14 +32,17 @@ def replace_pair(
 
 # %% ../../nbs/beyond/bytepairs.ipynb #830d251e
 @lru_cache
-def split_pattern()->re.Pattern: # matches one piece after the other and leaves nothing out
-    r"GPT-2's `'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`, written for Python's `re`."
+def split_pattern()->re.Pattern: # matches piece after piece and leaves nothing out
+    "GPT-2's rule for cutting a text, written for Python's `re`."
     every = map(chr, range(sys.maxunicode+1))
-    runs = "".join(c if c.isnumeric() and not c.isalpha() else " " for c in every).split()
+    runs = "".join(
+        c if c.isnumeric() and not c.isalpha() else " " for c in every).split()
     number = "".join(f"{run[0]}-{run[-1]}" for run in runs)
     letter = rf"(?:[A-Za-z]+|[^\W_{number}])+" # the first half is only for speed
-    space,other = r"[^\S\x1c-\x1f]",r"(?:[^\w\s]|[_\x1c-\x1f])" # Python's \s has four control characters too many
-    return re.compile(rf"'(?:[sdmt]|ll|ve|re)| ?{letter}| ?[{number}]+| ?{other}+|{space}+(?![\S\x1c-\x1f])|{space}+")
+    # Python's \s has four control characters too many
+    space,other = r"[^\S\x1c-\x1f]",r"(?:[^\w\s]|[_\x1c-\x1f])"
+    return re.compile(rf"'(?:[sdmt]|ll|ve|re)| ?{letter}| ?[{number}]+| ?{other}+|"
+        rf"{space}+(?![\S\x1c-\x1f])|{space}+")
 
 # %% ../../nbs/beyond/bytepairs.ipynb #02b67a7f
 def split_words(
@@ -52,7 +55,7 @@ def split_words(
 def slow_merges(
     words:Iterable[bytes], # the pieces of a text, as they come
     n:int, # how many merges to learn
-)->list[tuple[int,int]]: # pairs, in the order in which they were merged into 256, 257, …
+)->list[tuple[int,int]]: # pairs, in the order in which they became 256, 257, …
     "Learn merges by recounting all pairs before each one: slow, and easy to believe."
     sequences,merges = [list(word) for word in words],[]
     while len(merges)<n:
@@ -73,9 +76,11 @@ class PairCounts:
         for word,count in words.items():
             self.ids += [*word, -1]
             self.weights += [count]*(len(word)+1)
-        self.before,self.after = list(range(-1, len(self.ids)-1)),list(range(1, len(self.ids)+1))
+        self.before = list(range(-1, len(self.ids)-1))
+        self.after = list(range(1, len(self.ids)+1))
         self.totals,self.places = defaultdict(int),defaultdict(list)
-        for place,pair in enumerate(zip(self.ids, self.ids[1:])): self.count(pair, place)
+        for place,pair in enumerate(zip(self.ids, self.ids[1:])):
+            self.count(pair, place)
 
     def count(self,
         pair:tuple[int,int], # two neighbors
@@ -115,7 +120,8 @@ def learn_merges(
 )->list[tuple[int,int]]: # what `slow_merges` gives
     "Learn merges from counts that are kept up to date."
     pairs,merges = PairCounts(words),[]
-    heap = [(-total, pair) for pair,total in pairs.totals.items()] # the smallest entry is the most common pair
+    # the smallest entry is the most common pair
+    heap = [(-total, pair) for pair,total in pairs.totals.items()]
     heapify(heap)
     while heap and len(merges)<n:
         total,pair = heappop(heap)
@@ -123,46 +129,54 @@ def learn_merges(
         elif total>-2: break
         else:
             merges.append(pair)
-            for fresh in pairs.merge(pair, 255+len(merges)): heappush(heap, (-pairs.totals[fresh], fresh))
+            for fresh in pairs.merge(pair, 255+len(merges)):
+                heappush(heap, (-pairs.totals[fresh], fresh))
     return merges
 
 # %% ../../nbs/beyond/bytepairs.ipynb #fe1ef943
 def merge_bytes(
     word:bytes, # what to encode
-    ranks:dict[bytes,int], # each token and its id; merges that were learned earlier have smaller ones
+    ranks:dict[bytes,int], # the id of each token, smaller if it was learned earlier
 )->list[bytes]: # tokens that give the word when joined
     "Join the neighbors of the smallest rank until no more can be joined."
     parts = [word[i:i+1] for i in range(len(word))]
     before,after = list(range(-1, len(parts)-1)),list(range(1, len(parts)+1))
-    heap = [(ranks[word[i:i+2]], i) for i in range(len(parts)-1) if word[i:i+2] in ranks]
+    heap = [(ranks[word[i:i+2]], i)
+        for i in range(len(parts)-1) if word[i:i+2] in ranks]
     heapify(heap)
     while heap:
         rank,i = heappop(heap)
         j = after[i]
-        if not parts[i] or j==len(parts) or ranks.get(parts[i]+parts[j])!=rank: continue # outdated
+        if not parts[i] or j==len(parts) or ranks.get(parts[i]+parts[j])!=rank:
+            continue # outdated
         parts[i],parts[j],after[i] = parts[i]+parts[j],b"",after[j]
         if after[i]<len(parts): before[after[i]] = i
         for a,b in ((before[i], i), (i, after[i])):
-            if a>=0 and b<len(parts) and parts[a]+parts[b] in ranks: heappush(heap, (ranks[parts[a]+parts[b]], a))
+            if a>=0 and b<len(parts) and parts[a]+parts[b] in ranks:
+                heappush(heap, (ranks[parts[a]+parts[b]], a))
     return [part for part in parts if part]
 
 # %% ../../nbs/beyond/bytepairs.ipynb #377637a8
 class BPETokenizer:
-    "Byte-pair encoding: each id stands for some bytes, so that every text can be written."
+    "Byte-pair encoding: each id stands for some bytes, so every text can be written."
     def __init__(self,
-        tokens:Iterable[bytes], # the bytes of each id; the 256 single bytes must be among them
-        special:Iterable[str]=(), # texts with an id of their own, numbered after the tokens
+        tokens:Iterable[bytes], # the bytes of each id, the 256 single ones among them
+        special:Iterable[str]=(), # texts with ids of their own, after the tokens
     ):
         self.tokens,self.special,self.cache = list(tokens),list(special),{}
-        self.pieces = self.tokens+[name.encode() for name in self.special] # what each id stands for
+        # what each id stands for
+        self.pieces = self.tokens+[name.encode() for name in self.special]
         self.ranks = {token:i for i,token in enumerate(self.tokens)}
-        self.special_ids = {name:i for i,name in enumerate(self.special, len(self.tokens))}
+        self.special_ids = {
+            name:i for i,name in enumerate(self.special, len(self.tokens))}
         if not {bytes([i]) for i in range(256)}<=self.ranks.keys():
             raise ValueError("tokens must contain each of the 256 bytes")
-        kinds = {"":(self.tokens, self.ranks), "special ":(self.special, self.special_ids)}
+        kinds = {"":(self.tokens, self.ranks),
+            "special ":(self.special, self.special_ids)}
         for name,(tokens,ids) in kinds.items():
             if len(ids)<len(tokens) or not all(tokens):
-                raise ValueError(f"{name}tokens must be different from each other and not empty")
+                raise ValueError(
+                    f"{name}tokens must be different from each other and not empty")
 
     @property
     def vocab_size(self)->int: # `V`
@@ -195,15 +209,15 @@ def train(cls:BPETokenizer,
     special = list(special)
     least = 256+len(special)
     if type(vocab_size) is not int or not least<=vocab_size<=10**6:
-        raise ValueError(f"vocab_size is {vocab_size!r}; it must be a whole number from "
-            f"{least} (the bytes and the special tokens) to 1,000,000")
+        raise ValueError(f"vocab_size is {vocab_size!r}; it must be a whole number "
+            f"from {least} (the bytes and the special tokens) to 1,000,000")
     words = Counter(word.encode() for word in split_words(well_formed(text)))
     tokens = [bytes([i]) for i in range(256)]
     for a,b in learn_merges(words, vocab_size-least): tokens.append(tokens[a]+tokens[b])
     most = len(tokens)+len(special)
     if most<vocab_size: raise ValueError(f"vocab_size is {vocab_size}, but only "
-        f"{len(tokens)-256} merges repeat in this text; it must be from {least} to {most}, "
-        "or the text longer")
+        f"{len(tokens)-256} merges repeat in this text; it must be from {least} to "
+        f"{most}, or the text longer")
     return cls(tokens, special)
 
 # %% ../../nbs/beyond/bytepairs.ipynb #fc63a4ea
@@ -214,23 +228,26 @@ def encode_word(self:BPETokenizer,
     "The ids of a word, from the cache if it was there before."
     if word not in self.cache:
         if len(self.cache)>=2**17: self.cache.clear() # bounds the memory
-        self.cache[word] = [self.ranks[token] for token in merge_bytes(word.encode(), self.ranks)]
+        self.cache[word] = [
+            self.ranks[token] for token in merge_bytes(word.encode(), self.ranks)]
     return self.cache[word]
 
 # %% ../../nbs/beyond/bytepairs.ipynb #34bfc5c5
 @patch
 def encode(self:BPETokenizer,
     text:str, # what to encode
-    errors:str="strict", # what to do with lone surrogates, which are no characters: "strict" or "skip"
-    special:bool=False, # whether the names of special tokens in the text stand for their ids
+    errors:str="strict", # "strict" refuses lone surrogates, "skip" leaves them out
+    special:bool=False, # whether names of special tokens in the text become their ids
 )->list[int]: # ids in `0…V-1`
     "The ids of a text's tokens."
     text,names = well_formed(text, errors),sorted(self.special, key=len, reverse=True)
-    pieces = re.split(f"({'|'.join(map(re.escape, names))})", text) if special and names else [text]
+    pieces = (re.split(f"({'|'.join(map(re.escape, names))})", text)
+        if special and names else [text])
     ids = []
     for i,piece in enumerate(pieces): # every second one is a special token
         if i%2: ids.append(self.special_ids[piece])
-        else: ids += [id for word in split_words(piece) for id in self.encode_word(word)]
+        else:
+            ids += [id for word in split_words(piece) for id in self.encode_word(word)]
     return ids
 
 # %% ../../nbs/beyond/bytepairs.ipynb #e187eb8b

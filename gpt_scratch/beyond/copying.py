@@ -12,8 +12,8 @@ __all__ = ['ending_ranks', 'agreement', 'match_lengths', 'covered']
 # %% ../../nbs/beyond/copying.ipynb #9e3fb8bf
 def ending_ranks(
     text:str, # whose endings to sort
-)->list[np.ndarray]: # entry `i` ranks the stretches of length 2**i by their place, -1 beyond the end; the last one ranks the endings
-    "Rank all stretches of length 1, 2, 4, … until no two are alike."
+)->list[np.ndarray]: # entry `i` ranks stretches of length 2**i, the last the endings
+    "Rank all stretches of length 1, 2, 4, … until no two are alike, -1 past the end."
     n,step = len(text),1
     rank = lambda values: np.append(np.unique(values, return_inverse=True)[1], -1)
     ranks = [rank(np.array([*map(ord, text)]))]
@@ -41,15 +41,18 @@ def match_lengths(
     text:str, # whose stretches to look for
     source:str, # where to look for them
 )->np.ndarray: # a length for each place in `text`
-    "For each place in a text, the length of the longest stretch from there on that the source contains."
+    "The length of the longest stretch from each place on that the source contains too."
     ranks = ending_ranks(source+"\0"+text)
     n,place = len(ranks[0])-1,ranks[-1][:-1]
     order,at = np.argsort(place),np.arange(n)
     known = order<len(source)
-    before = np.maximum.accumulate(np.where(known, at, -1)) # the nearest ending of the source, upwards and downwards
+    # the nearest ending of the source, upwards and downwards
+    before = np.maximum.accumulate(np.where(known, at, -1))
     behind = np.minimum.accumulate(np.where(known, at, n)[::-1])[::-1]
     mine = np.arange(len(source)+1, n)
-    neighbors = [np.append(order, len(source))[near[place[mine]]] for near in (before, behind)] # the separator, where there is none
+    # the separator, where there is none
+    neighbors = [np.append(order, len(source))[near[place[mine]]]
+        for near in (before, behind)]
     return np.maximum(*(agreement(ranks, mine, other) for other in neighbors))
 
 # %% ../../nbs/beyond/copying.ipynb #a051b84a
