@@ -333,7 +333,7 @@ def recall(
     source:Path, # the file whose ids are wanted
     tokenizer:object, # which made them
 )->Tensor|None: # the ids, or None if they have to be made
-    "The ids that `remember` left, if both are the same; the file may have moved."
+    "What `remember` left, if file and ids are the same; the file may have moved."
     try:
         note = note_of(folder)
         with open(source, "rb") as file: same = note["text"]==checksum(file)
