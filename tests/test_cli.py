@@ -315,6 +315,27 @@ def test_evaluate_counts_what_it_knows(capsys):
         assert abs(nats/0.693147 - bits) < 2e-4 and abs(2.718281828**nats - perplexity) < 2e-3 * perplexity
 
 
+@pytest.mark.parametrize("errors", ["strict", "skip"])
+def test_evaluate_holds_a_piece_at_a_time(monkeypatch, errors):
+    "Of a large file, never all at once; and the result is that of the whole text, to the bit."
+    import torch
+    from gpt_scratch.tokenizer import CharTokenizer
+    from gpt_scratch.toolbox.checkpoint import load_checkpoint
+    from gpt_scratch.toolbox.files import take_text
+    from gpt_scratch.train import estimate_loss
+    text, encode, sizes = (SONNET + "é"*(errors == "skip"))*4000, CharTokenizer.encode, []
+    Path("large.txt").write_text(text, encoding="utf-8")
+    model, tokenizer = load_checkpoint("run")
+    expected = estimate_loss(model, torch.tensor(encode(tokenizer, text, errors)))
+    monkeypatch.setattr("gpt_scratch.toolbox.files.LARGE", 2**20)
+    monkeypatch.setattr("gpt_scratch.toolbox.files.read_text", None)
+    monkeypatch.setattr(CharTokenizer, "encode", lambda self, text, *args, **named: sizes.append(len(text)) or encode(self, text, *args, **named))
+    measured = cli._losses(model, tokenizer, take_text(Path("large.txt")), errors)
+    assert measured["nats"] == expected and measured["characters"] == len(SONNET)*4000
+    assert max(sizes) <= 2**20 and sum(sizes) == len(text)
+    Path("large.txt").unlink()
+
+
 def test_a_warning_is_one_line(capsys):
     "The best checkpoint is damaged: the newest valid one is taken, and we say so."
     shutil.copytree("run", "half")
@@ -372,7 +393,7 @@ WRONG_LINES = [ # exit code, command line, part of the message
     (1, TRAIN + "--batch_size 0", "batch_size is 0; it must be"),
     (1, TRAIN + "--val_fraction 1", "val_fraction is 1.0; it must be"),
     (1, TRAIN + "--seed -1", "seed is -1; it must be"),
-    (1, TRAIN + "--device tpu", "device 'tpu' is not available here"),
+    (1, TRAIN + "--device tpu", "device 'tpu' is not available here"), (2, TRAIN + "--device=--", "--device=--: -- is no value"), (2, "generate --prompt=--", "-- is no value"),
     (1, "train --input sonnet.txt --preset tiny --out run", "to continue that run say --resume run, to start another name a new folder with --out"),
     (1, "train --input sonnet.txt --preset tiny --out sonnet.txt", "sonnet.txt is a file: name a folder for the run with --out"),
     (1, "train --input sonnet.txt --preset tiny --out sonnet.txt/run", "sonnet.txt"),

@@ -108,6 +108,8 @@ def _parse(
     if verb not in known and not verb.startswith("-"):
         near = nearest_name(verb, known)
         raise UsageError(f"there is no command {verb!r:.80}: {f'did you mean {near}?' if near else 'see gpt_scratch --help'}")
+    for word in argv: # argparse would take the value for the end of the options
+        if re.fullmatch(r"--[\w-]+=--", word): raise UsageError(f"{word}: -- is no value")
     args,unknown = _build_parser().parse_known_args(argv)
     if not unknown: return args
     word = unknown[0].split("=")[0]
@@ -510,25 +512,34 @@ def generate(
 def _losses(
     model:object, # a `GPTLanguageModel`
     tokenizer:object, # its tokenizer
-    text:str, # what to predict
-    errors:str="strict", # what to do with unknown characters: "strict" refuses, "skip" leaves them out
+    text:str|Path, # what to predict: the text itself, or the path of a file of any size
+    errors:str="strict", # unknown characters: "strict" refuses them, "skip" leaves them out
 )->dict: # characters, nats and bits per character, perplexity per token
-    "Measure a model on a whole text."
-    import math,torch
+    "Measure a model on a whole text; the ids wait in a temporary file."
+    import math,numpy as np
+    from tempfile import TemporaryDirectory
+    from gpt_scratch.toolbox.files import encode_pieces,id_type,load_ids,pieces
     from gpt_scratch.train import estimate_loss
-    ids = torch.tensor(tokenizer.encode(text, errors=errors))
-    loss,characters = estimate_loss(model, ids),len(tokenizer.decode(ids.tolist()))
-    nats = loss*len(ids)/characters
+    characters,tokens,dtype = 0,0,id_type(tokenizer)
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        with open(Path(folder)/"ids.bin", "wb") as file:
+            for ids in encode_pieces(pieces(text), tokenizer, errors):
+                file.write(np.array(ids, dtype).tobytes())
+                characters,tokens = characters+len(tokenizer.decode(ids)),tokens+len(ids)
+        loss = estimate_loss(model, load_ids(file.name, dtype))
+    nats = loss*tokens/characters
     return dict(characters=characters, nats=nats, bits=nats/math.log(2), perplexity=math.exp(loss))
 
 # %% ../../nbs/toolbox/cli.ipynb #5285448d
 def _strangers(
-    text:str, # any text
+    text:str|Path, # any text, or the path of a file
     tokenizer:object, # a `CharTokenizer`
 )->str: # the most frequent ones
     "The characters of a text that a tokenizer doesn't know."
     from collections import Counter
-    found = Counter(c for c in text if c not in tokenizer.stoi).most_common()
+    from gpt_scratch.toolbox.files import pieces
+    every = Counter(c for piece in pieces(text) for c in piece)
+    found = Counter({c:n for c,n in every.items() if c not in tokenizer.stoi}).most_common()
     return ", ".join(f"{c!r} ×{count:,}" for c,count in found[:6]) + (", …" if found[6:] else "")
 
 # %% ../../nbs/toolbox/cli.ipynb #14e4bbc4
@@ -541,12 +552,14 @@ def evaluate(
     "Measure how well a model predicts a text."
     from gpt_scratch.data import split
     from gpt_scratch.toolbox.corpus import tinyshakespeare
-    from gpt_scratch.toolbox.files import read_text
-    text = read_text(args.input) if args.input else split(tinyshakespeare())[1]
+    from gpt_scratch.toolbox.files import pieces,take_text
+    text = take_text(Path(args.input)) if args.input else split(tinyshakespeare())[1]
     model,tokenizer,_ = _load(args)
-    m = _losses(model, tokenizer, text, args.errors)
+    m,length = _losses(model, tokenizer, text, args.errors),sum(map(len, pieces(text)))
     print(f"{args.checkpoint} on {m['characters']:,} characters of {args.input or 'tinyshakespeare, the last tenth'}")
-    if gone := len(text)-m["characters"]: print(f"left out    {gone:,} characters ({gone/len(text):.1%}) that the model doesn't know: {_strangers(text, tokenizer)}")
+    if gone := length-m["characters"]:
+        print(f"left out    {gone:,} characters ({gone/length:.1%}) that the model doesn't know: "
+              + _strangers(text, tokenizer))
     print(f"loss        {m['nats']:.4f} nats per character\n            {m['bits']:.4f} bits per character\nperplexity  {m['perplexity']:.3f}")
 
 # %% ../../nbs/toolbox/cli.ipynb #68bf6a09
@@ -565,10 +578,10 @@ def finetune(
     from gpt_scratch.beyond.finetune import finetune
     from gpt_scratch.data import split
     from gpt_scratch.toolbox.corpus import tinyshakespeare
-    from gpt_scratch.toolbox.files import read_text
+    from gpt_scratch.toolbox.files import take_text
     options = {name:value for name in ("dropout", *TRAINING_OPTIONS) if (value := getattr(args, name)) is not None}
     out = _new_folder(args.out or f"runs/{Path(args.input).stem}-finetuned")
-    old = read_text(args.old) if args.old else split(tinyshakespeare())[1]
+    old = take_text(Path(args.old)) if args.old else split(tinyshakespeare())[1]
     before = _losses(*_load(args)[:2], old, "skip")["nats"]
     with _how_to_go_on(out): run = finetune(Path(args.input), args.checkpoint, out, args.errors, args.device, add_symbols=args.add_symbols, **options)
     exams = [row["val_loss"] for row in run.history if "val_loss" in row]
@@ -689,7 +702,7 @@ def import_(
 def _before_and_after(
     checkpoint:str, # a checkpoint's name or folder
     dtype:str, # how the page stores the weights
-    text:str, # what to predict
+    text:str|Path, # what to predict
 )->tuple[float,float]: # nats per character
     "The loss of a model as it is, and as the page will have it."
     from gpt_scratch.toolbox.checkpoint import load_checkpoint
@@ -738,17 +751,17 @@ def _export_hf(
 def _held_back(
     run:str, # a model that comes with the package, or a folder
     input:str|None, # a text file, or nothing
-)->tuple[str,str]: # a text, and what to call it
+)->tuple[str|Path,str]: # a text, and what to call it
     "The text to measure on: the one that was named, or the tenth that training didn't see."
     from gpt_scratch.data import split
     from gpt_scratch.toolbox.checkpoint import load_checkpoint
     from gpt_scratch.toolbox.corpus import tinyshakespeare
-    from gpt_scratch.toolbox.files import load_ids,read_text
-    if input: return read_text(input),input
+    from gpt_scratch.toolbox.files import id_type,load_ids,take_text
+    if input: return take_text(Path(input)),input
     kept = Path(run)/"ids.bin" # a run that learned from a file has its ids here
     if not kept.is_file(): return split(tinyshakespeare())[1],"the last tenth of tinyshakespeare"
     tokenizer = load_checkpoint(run)[1]
-    ids = load_ids(kept, "uint16" if tokenizer.vocab_size<=2**16 else "int32")
+    ids = load_ids(kept, id_type(tokenizer))
     return tokenizer.decode(split(ids)[1][:10**6].tolist()),"the last tenth of the run's text"
 
 # %% ../../nbs/toolbox/cli.ipynb #35bcba8d

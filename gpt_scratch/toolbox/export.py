@@ -22,16 +22,22 @@ def read_weights_only(
     "Read a `torch.save` file and run nothing that it asks for."
     path = Path(path)
     if torch.torch_version.TorchVersion(torch.__version__) < (2, 6):
-        raise CheckpointError(f"{path} needs torch 2.6 or newer to be read safely, this is {torch.__version__}: upgrade torch")
+        raise CheckpointError(f"{path} needs torch 2.6 or newer to be read safely, "
+            f"this is {torch.__version__}: upgrade torch")
     if path.exists() and not path.is_file() and not path.is_dir():
-        raise CheckpointError(f"{path} is a pipe or a device: name a .pt file of the original")
+        raise CheckpointError(
+            f"{path} is a pipe or a device: name a .pt file of the original")
     with reading(path), open(path, "rb") as f:
-        if not zipfile.is_zipfile(f): raise CheckpointError(f"{path} isn't a file that torch.save wrote: name a .pt file of the original")
+        if not zipfile.is_zipfile(f):
+            raise CheckpointError(f"{path} isn't a file that torch.save wrote: "
+                "name a .pt file of the original")
         f.seek(0)
         try: return torch.load(f, map_location="cpu", weights_only=True)
         except Exception as e: asked = re.search(r"GLOBAL ([\w.]+)", str(e))
-    what = f"it asks to call {asked[1]}" if asked else "it holds something else than tensors"
-    raise CheckpointError(f"{path} was not loaded, and nothing in it was run ({what}): use a file that you trust")
+    what = (f"it asks to call {asked[1]}" if asked else
+        "it holds something else than tensors")
+    raise CheckpointError(f"{path} was not loaded, and nothing in it was run "
+        f"({what}): use a file that you trust")
 
 # %% ../../nbs/toolbox/export.ipynb #24791b47
 def stack_heads(
@@ -40,7 +46,8 @@ def stack_heads(
     n_head:int, # how many heads it has
 )->Tensor: # our `attention.qkv.weight`, `(3C,C)`
     "Put the matrices of all heads of one block into one."
-    return torch.cat([weights[f"blocks.{layer}.sa.heads.{j}.{part}.weight"] for part in ("query","key","value") for j in range(n_head)])
+    return torch.cat([weights[f"blocks.{layer}.sa.heads.{j}.{part}.weight"]
+        for part in ("query","key","value") for j in range(n_head)])
 
 # %% ../../nbs/toolbox/export.ipynb #a9c2f9b1
 def original_shapes(
@@ -48,18 +55,28 @@ def original_shapes(
 )->dict[str,tuple]: # every tensor of the original's layout
     "The names and shapes in a checkpoint of the original."
     V,T,C,H = config.vocab_size,config.block_size,config.n_embd,config.n_head
-    shapes = {"token_embedding_table.weight":(V,C), "position_embedding_table.weight":(T,C)}
-    shapes |= {"ln_f.weight":(C,), "ln_f.bias":(C,), "lm_head.weight":(V,C), "lm_head.bias":(V,)}
-    head = {"key.weight":(C//H,C), "query.weight":(C//H,C), "value.weight":(C//H,C), "tril":(T,T)}
-    block = {f"sa.heads.{j}.{name}":shape for j in range(H) for name,shape in head.items()}
-    block |= {"sa.proj.weight":(C,C), "sa.proj.bias":(C,), "ffwd.net.0.weight":(4*C,C), "ffwd.net.0.bias":(4*C,)}
+    shapes = {"token_embedding_table.weight":(V,C),
+        "position_embedding_table.weight":(T,C)}
+    shapes |= {"ln_f.weight":(C,), "ln_f.bias":(C,),
+        "lm_head.weight":(V,C), "lm_head.bias":(V,)}
+    head = {"key.weight":(C//H,C), "query.weight":(C//H,C), "value.weight":(C//H,C),
+        "tril":(T,T)}
+    block = {f"sa.heads.{j}.{name}":shape
+        for j in range(H) for name,shape in head.items()}
+    block |= {"sa.proj.weight":(C,C), "sa.proj.bias":(C,),
+        "ffwd.net.0.weight":(4*C,C), "ffwd.net.0.bias":(4*C,)}
     block |= {"ffwd.net.2.weight":(C,4*C), "ffwd.net.2.bias":(C,)}
     block |= {f"ln{k}.{name}":(C,) for k in (1, 2) for name in ("weight","bias")}
-    return shapes | {f"blocks.{i}.{name}":shape for i in range(config.n_layer) for name,shape in block.items()}
+    return shapes | {f"blocks.{i}.{name}":shape
+        for i in range(config.n_layer) for name,shape in block.items()}
 
 # %% ../../nbs/toolbox/export.ipynb #83482191
-RENAMED = {"token_embedding_table":"embedding.token", "position_embedding_table":"embedding.position", "sa.proj":"attention.proj",
-    "ffwd.net.0":"feed_forward.up", "ffwd.net.2":"feed_forward.down"}
+RENAMED = {
+    "token_embedding_table":"embedding.token",
+    "position_embedding_table":"embedding.position",
+    "sa.proj":"attention.proj",
+    "ffwd.net.0":"feed_forward.up",
+    "ffwd.net.2":"feed_forward.down"}
 
 # %% ../../nbs/toolbox/export.ipynb #8998fa85
 def to_our_layout(
@@ -67,7 +84,8 @@ def to_our_layout(
     config:GPTConfig, # the shape of the model
 )->dict[str,Tensor]: # the same as float32, under our names
     "Rename and stack."
-    ours = {f"blocks.{i}.attention.qkv.weight":stack_heads(weights, i, config.n_head) for i in range(config.n_layer)}
+    ours = {f"blocks.{i}.attention.qkv.weight":stack_heads(weights, i, config.n_head)
+        for i in range(config.n_layer)}
     for name,value in weights.items():
         if ".heads." in name: continue
         for theirs,own in RENAMED.items(): name = name.replace(theirs, own)
@@ -79,11 +97,15 @@ def _measure(
     weights:dict[str,Tensor], # tensors in the original's layout
 )->dict[str,int]: # the sizes that their names and shapes imply
     "Read a model's sizes off its tensors."
-    tables = [weights.get(f"{name}_embedding_table.weight") for name in ("token","position")]
-    if any(t is None or t.dim() != 2 for t in tables): raise ValueError("there are no embedding tables of two dimensions")
+    tables = [weights.get(f"{name}_embedding_table.weight")
+        for name in ("token","position")]
+    if any(t is None or t.dim() != 2 for t in tables):
+        raise ValueError("there are no embedding tables of two dimensions")
     layers = {name.split(".")[1] for name in weights if name.startswith("blocks.")}
-    heads = {name.split(".")[4] for name in weights if name.startswith("blocks.0.sa.heads.")}
-    return dict(vocab_size=len(tables[0]), block_size=len(tables[1]), n_embd=tables[0].shape[1], n_head=len(heads), n_layer=len(layers))
+    heads = {name.split(".")[4] for name in weights
+        if name.startswith("blocks.0.sa.heads.")}
+    return dict(vocab_size=len(tables[0]), block_size=len(tables[1]),
+        n_embd=tables[0].shape[1], n_head=len(heads), n_layer=len(layers))
 
 # %% ../../nbs/toolbox/export.ipynb #072120a2
 def _differences(
@@ -91,13 +113,16 @@ def _differences(
     config:GPTConfig, # the shape that they should have
 )->list[str]: # one phrase for each difference
     "Compare tensors with the original's layout, field by field."
-    expected,found = original_shapes(config),{name:tuple(value.shape) for name,value in weights.items()}
-    wrong = [f"{name} is {found[name]} and should be {shape}" for name,shape in expected.items() if name in found and found[name] != shape]
+    expected,found = original_shapes(config),{
+        name:tuple(value.shape) for name,value in weights.items()}
+    wrong = [f"{name} is {found[name]} and should be {shape}"
+        for name,shape in expected.items() if name in found and found[name] != shape]
     wrong += [f"{name} is missing" for name in expected if name not in found]
     wrong += [f"{name:.80} is unknown" for name in found if name not in expected]
     if wrong: return wrong
     causal = torch.ones(config.block_size, config.block_size).tril()
-    return [f"{name} isn't a causal mask" for name,value in weights.items() if name.endswith("tril") and not value.equal(causal.to(value.dtype))]
+    return [f"{name} isn't a causal mask" for name,value in weights.items()
+        if name.endswith("tril") and not value.equal(causal.to(value.dtype))]
 
 # %% ../../nbs/toolbox/export.ipynb #2b8597e4
 def _to_tokenizer(
@@ -106,11 +131,14 @@ def _to_tokenizer(
 )->CharTokenizer: # the same vocabulary
     "Rebuild the tokenizer of the original."
     back = dict(enumerate(itos)) if isinstance(itos, (list, tuple)) else itos
-    if not isinstance(stoi, dict) or not isinstance(back, dict) or {i:s for s,i in stoi.items()} != back:
+    if (not isinstance(stoi, dict) or not isinstance(back, dict)
+            or {i:s for s,i in stoi.items()} != back):
         raise ValueError("stoi and itos don't undo each other")
-    if not all(isinstance(s, str) and len(s) == 1 for s in stoi): raise ValueError("stoi holds something else than single characters")
+    if not all(isinstance(s, str) and len(s) == 1 for s in stoi):
+        raise ValueError("stoi holds something else than single characters")
     tokenizer = CharTokenizer(stoi)
-    if tokenizer.stoi != stoi: raise ValueError("the ids aren't those of the sorted characters")
+    if tokenizer.stoi != stoi:
+        raise ValueError("the ids aren't those of the sorted characters")
     return tokenizer
 
 # %% ../../nbs/toolbox/export.ipynb #dd517753
@@ -119,10 +147,14 @@ def _check_tensors(
     size:int, # the length of the file in bytes
 ):
     "Refuse what isn't a dictionary of plain tensors that fit in the file."
-    if not isinstance(weights, dict): raise ValueError("model_state_dict should be a dictionary")
-    if not all(isinstance(name, str) for name in weights): raise ValueError("every tensor needs a name")
-    plain = lambda value: isinstance(value, Tensor) and value.is_floating_point() and value.layout is torch.strided and value.device.type == "cpu"
-    odd = [f"{name!s:.80} isn't a tensor of floating-point numbers" for name,value in weights.items() if not plain(value)]
+    if not isinstance(weights, dict):
+        raise ValueError("model_state_dict should be a dictionary")
+    if not all(isinstance(name, str) for name in weights):
+        raise ValueError("every tensor needs a name")
+    plain = lambda value: (isinstance(value, Tensor) and value.is_floating_point()
+        and value.layout is torch.strided and value.device.type == "cpu")
+    odd = [f"{name!s:.80} isn't a tensor of floating-point numbers"
+        for name,value in weights.items() if not plain(value)]
     if odd: raise ValueError("; ".join(odd[:6]))
     if sum(value.numel()*value.element_size() for value in weights.values()) > size:
         raise ValueError("the tensors claim more numbers than the file holds")
@@ -132,33 +164,42 @@ def _examine(
     data:dict, # what the file holds
     size:int, # its length in bytes
 )->tuple[dict,GPTConfig,CharTokenizer]: # tensors, sizes and vocabulary
-    "Check what a checkpoint of the original holds; a ValueError says all that is wrong."
-    missing = {"model_state_dict","hyperparameters","stoi","itos"} - {*(data if isinstance(data, dict) else ())}
+    "Check a checkpoint of the original; a ValueError says all that is wrong with it."
+    missing = {"model_state_dict","hyperparameters","stoi","itos"} - {
+        *(data if isinstance(data, dict) else ())}
     if missing: raise ValueError(f"it has no {', '.join(sorted(missing))}")
     weights,said = data["model_state_dict"],data["hyperparameters"]
-    if not isinstance(said, dict) or not {*map(type, said.values())} <= {int,float,str,bool,type(None)}:
+    if (not isinstance(said, dict)
+            or not {*map(type, said.values())} <= {int,float,str,bool,type(None)}):
         raise ValueError("the hyperparameters should be numbers and words by name")
     _check_tensors(weights, size)
     sizes = _measure(weights)
-    wrong = [f"{name} is {said[name]!s:.40} in the hyperparameters and {value} in the tensors"
+    wrong = [f"{name} is {said[name]!s:.40} in the hyperparameters "
+        f"and {value} in the tensors"
         for name,value in sizes.items() if str(said.get(name, value)) != str(value)]
     if not wrong:
-        config,tokenizer = GPTConfig(**sizes, dropout=said.get("dropout", 0.)),_to_tokenizer(data["stoi"], data["itos"])
+        config,tokenizer = (GPTConfig(**sizes, dropout=said.get("dropout", 0.)),
+            _to_tokenizer(data["stoi"], data["itos"]))
         wrong = _differences(weights, config)
-        if tokenizer.vocab_size != config.vocab_size: wrong.append(f"stoi has {tokenizer.vocab_size} symbols and should have {config.vocab_size}")
-    if wrong: raise ValueError("; ".join(wrong[:6]) + (f"; and {len(wrong)-6} more" if len(wrong) > 6 else ""))
+        if tokenizer.vocab_size != config.vocab_size:
+            wrong.append(f"stoi has {tokenizer.vocab_size} symbols "
+                f"and should have {config.vocab_size}")
+    if wrong:
+        raise ValueError("; ".join(wrong[:6]) +
+            (f"; and {len(wrong)-6} more" if len(wrong) > 6 else ""))
     return weights,config,tokenizer
 
 # %% ../../nbs/toolbox/export.ipynb #0b47c1fc
 def import_original(
     path:str|Path, # a `.pt` file of the original GPT-from-Scratch
-)->tuple[GPTLanguageModel,CharTokenizer]: # the same model in eval mode and float32, and its tokenizer
+)->tuple[GPTLanguageModel,CharTokenizer]: # in eval mode, as float32; its tokenizer
     "Load a checkpoint of the original GPT-from-Scratch as a model of this course."
     data = read_weights_only(path)
     try: weights,config,tokenizer = _examine(data, Path(path).stat().st_size)
     except Exception as e:
         reason = " ".join(str(e).split())
-        raise CheckpointError(f"{path} isn't a checkpoint of the original GPT-from-Scratch ({reason}): nothing was imported") from e
+        raise CheckpointError(f"{path} isn't a checkpoint of the original "
+            f"GPT-from-Scratch ({reason}): nothing was imported") from e
     model = blueprint(config)
     model.load_state_dict(to_our_layout(weights, config), assign=True)
     return model.eval(),tokenizer

@@ -13,13 +13,13 @@ from secrets import token_hex
 from stat import S_ISDIR,S_ISREG
 from typing import BinaryIO
 import numpy as np
-from ..tokenizer import CharTokenizer
+from ..tokenizer import CharTokenizer,UnknownCharacter
 
 # %% auto #0
 __all__ = ['LARGE', 'printable', 'FileError', 'decode_text', 'check_file', 'read_text', 'write_synced', 'sync_folder',
            'not_written', 'remove', 'whole', 'write_file', 'is_free', 'checksum', 'fingerprint', 'pieces',
-           'encode_pieces', 'load_ids', 'encode_file', 'take_text', 'make_tokenizer', 'note_of', 'remember', 'recall',
-           'remembered', 'prepare']
+           'encode_pieces', 'id_type', 'load_ids', 'encode_file', 'take_text', 'make_tokenizer', 'note_of', 'remember',
+           'recall', 'remembered', 'prepare']
 
 # %% ../../nbs/toolbox/files.ipynb #59ffe4fc
 def printable(
@@ -207,17 +207,27 @@ def encode_pieces(
 )->Iterator[list[int]]: # lists that together are the ids of the text
     "Encode a text piece by piece; what may go on in the next piece waits for it."
     encode = tokenizer.encode if errors=="strict" else partial(tokenizer.encode, errors=errors)
-    anywhere,held = isinstance(tokenizer, CharTokenizer),[]
-    for piece in parts:
-        cut = re.match(r"(?s).*" if anywhere else r"(?s).*(?= \S)", piece) # before the last word
-        if cut: yield encode("".join(held)+cut[0])
-        held = [piece[cut.end():]] if cut else held+[piece]
-    yield encode("".join(held))
+    anywhere,held,before = isinstance(tokenizer, CharTokenizer),[],0
+    try:
+        for piece in parts:
+            cut = re.match(r"(?s).*" if anywhere else r"(?s).*(?= \S)", piece) # before the last word
+            if cut: yield encode("".join(held)+cut[0])
+            held,before = [piece[cut.end():]] if cut else held+[piece],before+len(piece)
+        yield encode("".join(held))
+    except UnknownCharacter as e: # its position in the whole text
+        raise UnknownCharacter(e.character, before+e.position, tokenizer.itos) from None
+
+# %% ../../nbs/toolbox/files.ipynb #c934ac60
+def id_type(
+    tokenizer:CharTokenizer, # or any other
+)->type: # of the integers in a file of its ids
+    "The narrower of two types that holds every id."
+    return np.uint16 if tokenizer.vocab_size<=2**16 else np.int32
 
 # %% ../../nbs/toolbox/files.ipynb #c934ac61
 def load_ids(
     path:str|Path, # a file of ids
-    dtype:type=np.uint16, # the integers in it: uint16, or int32 for a vocabulary above 65,536
+    dtype:type=np.uint16, # the integers in it, as `id_type` gives it
 )->Tensor: # the ids, memory-mapped, `(N,)`
     "Open a file of ids without reading it."
     import torch # not above: a program that only reads a text needn't wait for it
@@ -233,7 +243,7 @@ def encode_file(
     errors:str="strict", # unknown characters: "strict" refuses them, "skip" leaves them out
 )->Tensor: # the ids, memory-mapped, `(N,)`
     "Encode a text into a file of ids and open that, with one piece in memory at a time."
-    dtype = np.uint16 if tokenizer.vocab_size<=2**16 else np.int32
+    dtype = id_type(tokenizer)
     with whole(out) as temporary, open(temporary, "wb") as file:
         for ids in encode_pieces(pieces(text, chunk), tokenizer, errors):
             file.write(np.array(ids, dtype).tobytes())
@@ -295,11 +305,10 @@ def recall(
     tokenizer:object, # which made them
 )->Tensor|None: # the ids, or None if they have to be made
     "The ids that `remember` left, if file and ids are still the same; the file may have moved."
-    dtype = np.uint16 if tokenizer.vocab_size<=2**16 else np.int32
     try:
         note = note_of(folder)
         with open(source, "rb") as file: same = note["text"]==checksum(file)
-        ids = load_ids(folder/"ids.bin", dtype)
+        ids = load_ids(folder/"ids.bin", id_type(tokenizer))
         if not same or note["ids"]!=fingerprint(ids): return None
     except (OSError, ValueError, KeyError): return None
     if note.get("path")!=str(source.absolute()): write_file(folder/"ids.json", json.dumps(note|{"path":str(source.absolute())}))
