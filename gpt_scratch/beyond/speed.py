@@ -97,7 +97,7 @@ def bandwidth(
 class Roofline(TorchDispatchMode):
     "Count what the operations in this context compute and move, and their least time."
     def __init__(self,
-        peak:dict[torch.dtype,float]|float=1e11, # operations a second, overall or by type
+        peak:dict[torch.dtype,float]|float=1e11, # operations/s, for all or by type
         bandwidth:float=3e10, # bytes per second
         overhead:float=0., # seconds that any operation costs, however small
     ):
