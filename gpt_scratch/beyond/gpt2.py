@@ -31,11 +31,12 @@ def gelu_tanh(
     return x/2*(1+torch.tanh(math.sqrt(2/math.pi)*(x+0.044715*x**3)))
 
 # %% ../../nbs/beyond/gpt2.ipynb #551c3af2
-ACTIVATIONS = {"gelu_new":partial(F.gelu, approximate="tanh"), "gelu_pytorch_tanh":partial(F.gelu, approximate="tanh"),
+ACTIVATIONS = {"gelu_new":partial(F.gelu, approximate="tanh"),
+    "gelu_pytorch_tanh":partial(F.gelu, approximate="tanh"),
     "gelu":F.gelu, "relu":F.relu, "silu":F.silu}
 
 class GPT2FeedForward(FeedForward):
-    "The course's feed-forward network with another bend, and another inner width if need be."
+    "The course's feed-forward network with another activation and inner width."
     def __init__(self,
         n_embd:int, # width of the residual stream, `C`
         dropout:float=0.0, # share of outputs to zero, while training
@@ -43,7 +44,8 @@ class GPT2FeedForward(FeedForward):
         n_inner:int=0, # inner width; 0 for `4C`
     ):
         super().__init__(n_embd, dropout)
-        if n_inner: self.up,self.down = nn.Linear(n_embd, n_inner),nn.Linear(n_inner, n_embd)
+        if n_inner:
+            self.up,self.down = nn.Linear(n_embd, n_inner),nn.Linear(n_inner, n_embd)
         self.activation = ACTIVATIONS[activation]
 
     def forward(self,
@@ -58,7 +60,7 @@ class BiasedAttention(MultiHeadAttention):
     def __init__(self,
         n_embd:int, # width of the residual stream, `C`
         n_head:int, # number of heads, `H`; must divide `n_embd`
-        dropout:float=0.0, # share of attention weights and of outputs to zero, while training
+        dropout:float=0.0, # share of weights and of outputs to zero, while training
     ):
         super().__init__(n_embd, n_head, dropout)
         self.qkv = nn.Linear(n_embd, 3*n_embd)
@@ -70,7 +72,8 @@ class TiedHead(nn.Module):
         table:nn.Embedding, # the model's token table, `(V,C)`
     ):
         super().__init__()
-        self.shared = (table,) # in a tuple, so that it counts as a part of the embedding only
+        # in a tuple, so that it counts as a part of the embedding only
+        self.shared = (table,)
 
     @property
     def weight(self)->Tensor: # `(V,C)`
@@ -86,7 +89,7 @@ class TiedHead(nn.Module):
 # %% ../../nbs/beyond/gpt2.ipynb #78b5ebe9
 @dataclass(frozen=True)
 class GPT2Config(GPTConfig):
-    "The shape of a GPT-2; the defaults are the smallest of the four that were published."
+    "The shape of a GPT-2; the defaults are the smallest of the four published."
     vocab_size:int=50257 # number of ids, `V`
     block_size:int=1024 # longest context, `T`
     n_embd:int=768 # width of the residual stream, `C`
@@ -101,10 +104,16 @@ class GPT2Config(GPTConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        if self.activation not in ACTIVATIONS: raise ValueError(f"activation is {self.activation!r}; it must be one of {', '.join(ACTIVATIONS)}")
-        if type(self.n_inner) is not int or not 0<=self.n_inner<=2**18: raise ValueError(f"n_inner is {self.n_inner!r}; it must be a whole number up to {2**18:,}, 0 for four times n_embd")
-        if type(self.eps) is not float or not 0<self.eps<1: raise ValueError(f"eps is {self.eps!r}; it must be a number between 0 and 1, such as 1e-05")
-        if type(self.tied) is not bool or self.variant!="gpt2": raise ValueError('tied must be true or false, and variant must be "gpt2"')
+        if self.activation not in ACTIVATIONS: raise ValueError(
+            f"activation is {self.activation!r}; it must be one of "
+            f"{', '.join(ACTIVATIONS)}")
+        if type(self.n_inner) is not int or not 0<=self.n_inner<=2**18:
+            raise ValueError(f"n_inner is {self.n_inner!r}; it must be a whole number "
+                f"up to {2**18:,}, 0 for four times n_embd")
+        if type(self.eps) is not float or not 0<self.eps<1: raise ValueError(
+            f"eps is {self.eps!r}; it must be a number between 0 and 1, such as 1e-05")
+        if type(self.tied) is not bool or self.variant!="gpt2": raise ValueError(
+            'tied must be true or false, and variant must be "gpt2"')
 
 # %% ../../nbs/beyond/gpt2.ipynb #0f6e418a
 class GPT2(GPTLanguageModel):
@@ -113,24 +122,31 @@ class GPT2(GPTLanguageModel):
         config:GPT2Config, # the shape of the model
     ):
         c,norm = config,partial(LayerNorm, eps=config.eps)
-        feed_forward = partial(GPT2FeedForward, activation=c.activation, n_inner=c.n_inner)
-        super().__init__(c, block=partial(Block, attention=BiasedAttention, feed_forward=feed_forward, norm=norm))
+        feed_forward = partial(GPT2FeedForward, activation=c.activation,
+            n_inner=c.n_inner)
+        super().__init__(c, block=partial(Block, attention=BiasedAttention,
+            feed_forward=feed_forward, norm=norm))
         self.ln_f = norm(c.n_embd)
-        self.lm_head = TiedHead(self.embedding.token) if c.tied else nn.Linear(c.n_embd, c.vocab_size, bias=False)
+        self.lm_head = (TiedHead(self.embedding.token) if c.tied
+            else nn.Linear(c.n_embd, c.vocab_size, bias=False))
         self.lm_head.apply(init_weights)
         for block in self.blocks:
-            for writer in (block.attention.proj, block.feed_forward.down): init_weights(writer, std=0.02/math.sqrt(2*c.n_layer))
+            for writer in (block.attention.proj, block.feed_forward.down):
+                init_weights(writer, std=0.02/math.sqrt(2*c.n_layer))
 
 # %% ../../nbs/beyond/gpt2.ipynb #75a7df06
-NAMES = {"embedding.token":"wte", "embedding.position":"wpe", "blocks.":"h.", "ln1":"ln_1", "ln2":"ln_2", "attention.qkv":"attn.c_attn",
-    "attention.proj":"attn.c_proj", "feed_forward.up":"mlp.c_fc", "feed_forward.down":"mlp.c_proj"}
+NAMES = {"embedding.token":"wte", "embedding.position":"wpe", "blocks.":"h.",
+    "ln1":"ln_1", "ln2":"ln_2",
+    "attention.qkv":"attn.c_attn", "attention.proj":"attn.c_proj",
+    "feed_forward.up":"mlp.c_fc", "feed_forward.down":"mlp.c_proj"}
 
 def hf_name(
     name:str, # a tensor of ours
-)->tuple[str,bool]: # its name in Hugging Face's GPT-2, and whether it is transposed there
+)->tuple[str,bool]: # its name in Hugging Face's GPT-2, whether it is transposed there
     "Translate the name of a tensor."
     for ours,theirs in NAMES.items(): name = name.replace(ours, theirs)
-    return name if name.startswith("lm_head") else f"transformer.{name}", ".c_" in name and name.endswith("weight")
+    return (name if name.startswith("lm_head") else f"transformer.{name}",
+        ".c_" in name and name.endswith("weight"))
 
 # %% ../../nbs/beyond/gpt2.ipynb #f717402a
 def read_hf(
@@ -139,23 +155,32 @@ def read_hf(
     "Read a model's folder without the library that wrote it."
     folder,tensors = Path(folder),{}
     files = sorted(folder.glob("*.safetensors"))
-    if not files or not (folder/"config.json").is_file(): raise ValueError(f"{folder} holds no model: it must have config.json and *.safetensors (a pickled *.bin isn't read, because it could run anything)")
+    if not files or not (folder/"config.json").is_file(): raise ValueError(
+        f"{folder} holds no model: it must have config.json and *.safetensors "
+        "(a pickled *.bin isn't read, because it could run anything)")
     try:
         settings = dict(json.loads((folder/"config.json").read_text(encoding="utf-8")))
         for file in files: tensors |= load_file(file)
-    except Exception as error: raise ValueError(f"{folder} can't be read: {' '.join(str(error).split())}") from None
+    except Exception as error: raise ValueError(
+        f"{folder} can't be read: {' '.join(str(error).split())}") from None
     return settings,tensors
 
 # %% ../../nbs/beyond/gpt2.ipynb #b905bace
 def to_config(
     settings:dict, # the content of a GPT-2's config.json
 )->GPT2Config:
-    "Our config for Hugging Face's; ValueError if it describes something that isn't a GPT-2."
+    "Our config for Hugging Face's; ValueError if it describes something else."
     kind = settings.get("model_type", "gpt2")
-    if kind!="gpt2" or settings.get("add_cross_attention"): raise ValueError(f"this is a model of type {kind!r}{' with cross-attention' if kind=='gpt2' else ''}; only plain GPT-2 models can be loaded")
-    names = dict(vocab_size="vocab_size", n_positions="block_size", n_embd="n_embd", n_head="n_head", n_layer="n_layer", resid_pdrop="dropout",
-        activation_function="activation", n_inner="n_inner", layer_norm_epsilon="eps", tie_word_embeddings="tied")
-    return GPT2Config(**{ours:settings[theirs] for theirs,ours in names.items() if settings.get(theirs) is not None})
+    if kind!="gpt2" or settings.get("add_cross_attention"): raise ValueError(
+        f"this is a model of type {kind!r}"
+        f"{' with cross-attention' if kind=='gpt2' else ''}; "
+        "only plain GPT-2 models can be loaded")
+    names = dict(vocab_size="vocab_size", n_positions="block_size", n_embd="n_embd",
+        n_head="n_head", n_layer="n_layer", resid_pdrop="dropout",
+        activation_function="activation", n_inner="n_inner", layer_norm_epsilon="eps",
+        tie_word_embeddings="tied")
+    return GPT2Config(**{ours:settings[theirs] for theirs,ours in names.items()
+        if settings.get(theirs) is not None})
 
 # %% ../../nbs/beyond/gpt2.ipynb #d48e3795
 def score_factor(
@@ -165,39 +190,50 @@ def score_factor(
 )->float: # what to multiply the queries by
     "How a GPT-2 scales its scores, relative to the usual `1/√D`."
     scaled = 1 if settings.get("scale_attn_weights", True) else math.sqrt(head_size)
-    return scaled/(layer+1) if settings.get("scale_attn_by_inverse_layer_idx") else scaled
+    return (scaled/(layer+1) if settings.get("scale_attn_by_inverse_layer_idx")
+        else scaled)
 
 # %% ../../nbs/beyond/gpt2.ipynb #1dccc5c6
 def from_hf_names(
     tensors:dict[str,Tensor], # the tensors of a `GPT2LMHeadModel`
     expected:dict[str,Tensor], # the state of a model of ours, for its names and shapes
-)->dict[str,Tensor]: # copies for that model, in float32; ValueError if something is missing, misshapen or left over
+)->dict[str,Tensor]: # copies for that model in float32; ValueError if one doesn't fit
     "Rename and transpose GPT-2's tensors."
-    found = {name if name.startswith(("transformer.","lm_head.")) else f"transformer.{name}":t for name,t in tensors.items()
+    found = {name if name.startswith(("transformer.","lm_head."))
+            else f"transformer.{name}":t for name,t in tensors.items()
         if not re.search(r"\.attn\.(masked_)?bias$", name)}
     if "lm_head.weight" not in expected: found.pop("lm_head.weight", None) # tied
     state = {}
     for ours,like in expected.items():
         name,transposed = hf_name(ours)
-        shape,t = tuple(like.T.shape if transposed else like.shape),found.pop(name, None)
-        if t is None or tuple(t.shape)!=shape: raise ValueError(f"{name} is {'missing' if t is None else f'of shape {tuple(t.shape)}'}; the config asks for {shape}")
-        state[ours] = (t.T if transposed else t).detach().to("cpu", torch.float32, copy=True).contiguous()
-    if found: raise ValueError(f"the tensors {', '.join(sorted(found)[:3])} belong to no GPT-2 of this config")
+        shape = tuple(like.T.shape if transposed else like.shape)
+        t = found.pop(name, None)
+        if t is None or tuple(t.shape)!=shape: raise ValueError(
+            f"{name} is {'missing' if t is None else f'of shape {tuple(t.shape)}'}; "
+            f"the config asks for {shape}")
+        state[ours] = (t.T if transposed else t).detach().to(
+            "cpu", torch.float32, copy=True).contiguous()
+    if found: raise ValueError(f"the tensors {', '.join(sorted(found)[:3])} belong to "
+        "no GPT-2 of this config")
     return state
 
 # %% ../../nbs/beyond/gpt2.ipynb #e1ebb8b0
 def from_hf(
-    model_or_folder:object, # a `GPT2LMHeadModel` of transformers, or the folder of a saved one
+    model_or_folder:object, # a `GPT2LMHeadModel`, or the folder of a saved one
 )->GPT2: # in eval mode and float32; nothing is shared with the original
     "GPT-2 with the weights of Hugging Face's."
-    if isinstance(model_or_folder, (str, Path)): settings,tensors = read_hf(model_or_folder)
-    else: settings,tensors = model_or_folder.config.to_dict(),model_or_folder.state_dict()
+    if isinstance(model_or_folder, (str, Path)):
+        settings,tensors = read_hf(model_or_folder)
+    else:
+        settings = model_or_folder.config.to_dict()
+        tensors = model_or_folder.state_dict()
     config = to_config(settings)
     with torch.device("meta"): model = GPT2(config) # no memory yet
     state = from_hf_names(tensors, model.state_dict())
     for i in range(config.n_layer):
         factor = score_factor(settings, i, config.n_embd//config.n_head)
-        for part in ("weight","bias"): state[f"blocks.{i}.attention.qkv.{part}"][:config.n_embd] *= factor
+        for part in ("weight","bias"):
+            state[f"blocks.{i}.attention.qkv.{part}"][:config.n_embd] *= factor
     model.load_state_dict(state, assign=True)
     return model.eval()
 
@@ -206,13 +242,21 @@ def fold_head_bias(
     model:GPTLanguageModel, # a model whose head has a bias
 )->Tensor: # the bias of `ln_f` that does the work of both, `(C,)`
     "Move the head's bias into the last norm; ValueError if it has no room there."
-    W,b,shift = (t.detach().cpu().double() for t in (model.lm_head.weight, model.lm_head.bias, model.ln_f.bias))
+    W,b,shift = (t.detach().cpu().double()
+        for t in (model.lm_head.weight, model.lm_head.bias, model.ln_f.bias))
     if not b.any(): return shift.float()
     V,C = W.shape
-    if V>C: raise ValueError(f"the head's bias can't be moved into ln_f: with vocab_size {V} above n_embd {C} there are more equations than unknowns, and GPT-2's head has no bias; only a model with n_embd ≥ vocab_size or a head bias of zero can be exported")
+    if V>C: raise ValueError("the head's bias can't be moved into ln_f: with "
+        f"vocab_size {V} above n_embd {C} there are more equations than unknowns, and "
+        "GPT-2's head has no bias; only a model with n_embd ≥ vocab_size or a head "
+        "bias of zero can be exported")
     delta = torch.linalg.lstsq(W, b[:,None]).solution[:,0]
-    if (W @ delta-b).abs().max()>1e-6*b.abs().max(): raise ValueError("the head's bias can't be moved into ln_f: two symbols have the same vector in lm_head.weight, but different biases")
-    if (W*delta).abs().sum(1).max()>100*(W.abs().sum(1)+b.abs()).max(): raise ValueError("the head's bias can't be moved into ln_f: the shift would be so large that float32 loses the rest")
+    if (W @ delta-b).abs().max()>1e-6*b.abs().max(): raise ValueError(
+        "the head's bias can't be moved into ln_f: two symbols have the same vector in "
+        "lm_head.weight, but different biases")
+    if (W*delta).abs().sum(1).max()>100*(W.abs().sum(1)+b.abs()).max():
+        raise ValueError("the head's bias can't be moved into ln_f: the shift would be "
+            "so large that float32 loses the rest")
     return (shift+delta).float()
 
 # %% ../../nbs/beyond/gpt2.ipynb #76498db4
@@ -226,17 +270,24 @@ def doubled(
         if place=="attention.qkv.weight": # (3,H,D,C) in the corner of (3,H,2D,2C)
             t = F.pad(t.view(3, c.n_head, D, c.n_embd), (0,c.n_embd, 0,D))
             t = torch.cat([t[:1]*math.sqrt(2), t[1:]]).reshape(-1, 2*c.n_embd)
-        elif place=="attention.proj.weight": t = F.pad(t.view(c.n_embd, c.n_head, D), (0,D)).reshape(c.n_embd, -1).repeat(2, 1)
+        elif place=="attention.proj.weight":
+            t = (F.pad(t.view(c.n_embd, c.n_head, D), (0,D))
+                .reshape(c.n_embd, -1).repeat(2, 1))
         elif place=="feed_forward.up.weight": t = F.pad(t, (0,c.n_embd))
         elif place=="feed_forward.down.weight": t = t.repeat(2, 1)
-        elif place!="feed_forward.up.bias" and name.startswith("blocks."): t = t.repeat(2)
+        elif place!="feed_forward.up.bias" and name.startswith("blocks."):
+            t = t.repeat(2)
         elif name.startswith("embedding."): t = t.repeat(1, 2)
         to[name] = t
     one = F.one_hot(torch.tensor(0), c.n_embd).float()
-    to["ln_f.weight"],to["ln_f.bias"] = F.pad(to["ln_f.weight"], (0,c.n_embd)),torch.cat([to["ln_f.bias"], one])
-    to["lm_head.weight"] = torch.cat([to["lm_head.weight"], to.pop("lm_head.bias")[:,None]*one], 1)
-    to |= {f"blocks.{i}.attention.qkv.bias":torch.zeros(6*c.n_embd) for i in range(c.n_layer)}
-    sizes = dict(vocab_size=c.vocab_size, block_size=c.block_size, n_embd=2*c.n_embd, n_head=c.n_head, n_layer=c.n_layer, dropout=c.dropout)
+    to["ln_f.weight"] = F.pad(to["ln_f.weight"], (0,c.n_embd))
+    to["ln_f.bias"] = torch.cat([to["ln_f.bias"], one])
+    to["lm_head.weight"] = torch.cat(
+        [to["lm_head.weight"], to.pop("lm_head.bias")[:,None]*one], 1)
+    to |= {f"blocks.{i}.attention.qkv.bias":torch.zeros(6*c.n_embd)
+        for i in range(c.n_layer)}
+    sizes = dict(vocab_size=c.vocab_size, block_size=c.block_size, n_embd=2*c.n_embd,
+        n_head=c.n_head, n_layer=c.n_layer, dropout=c.dropout)
     twice = GPT2(GPT2Config(**sizes, activation="relu", n_inner=4*c.n_embd, tied=False))
     twice.load_state_dict(to)
     return twice.eval()
@@ -244,40 +295,54 @@ def doubled(
 # %% ../../nbs/beyond/gpt2.ipynb #54baeb8e
 def hf_weights(
     model:GPTLanguageModel, # the course's model or a `GPT2`
-)->tuple[dict,dict[str,Tensor]]: # settings and tensors of a `GPT2LMHeadModel` that computes the same
-    "Write a model in Hugging Face's layout; a variant may bring a method `hf_weights` of its own."
+)->tuple[dict,dict[str,Tensor]]: # settings and tensors of an equal `GPT2LMHeadModel`
+    "Write a model in Hugging Face's layout; a variant may bring its own `hf_weights`."
     if hasattr(model, "hf_weights"): return model.hf_weights()
     c,is_gpt2 = model.config,type(model) is GPT2
     with torch.device("meta"): expected = GPT2(c) if is_gpt2 else GPTLanguageModel(c)
-    if [type(m) for m in model.modules()]!=[type(m) for m in expected.modules()]: raise ValueError("this model has parts that GPT-2 has no names for, such as a speedrun's tables; only the course's model and GPT2 can be exported")
+    if [type(m) for m in model.modules()]!=[type(m) for m in expected.modules()]:
+        raise ValueError("this model has parts that GPT-2 has no names for, such as a "
+            "speedrun's tables; only the course's model and GPT2 can be exported")
     state = {name:t.detach().cpu().float() for name,t in model.state_dict().items()}
     state["lm_head.weight"] = model.lm_head.weight.detach().cpu().float()
     if not is_gpt2:
         try: state["ln_f.bias"] = fold_head_bias(model)
         except ValueError: return hf_weights(doubled(model))
         del state["lm_head.bias"]
-        state |= {f"blocks.{i}.attention.qkv.bias":torch.zeros(3*c.n_embd) for i in range(c.n_layer)}
-    settings = dict(model_type="gpt2", vocab_size=c.vocab_size, n_positions=c.block_size, n_embd=c.n_embd, n_head=c.n_head, n_layer=c.n_layer,
-        n_inner=(c.n_inner or None) if is_gpt2 else None, activation_function=c.activation if is_gpt2 else "relu", layer_norm_epsilon=c.eps if is_gpt2 else 1e-5,
-        tie_word_embeddings=is_gpt2 and c.tied, resid_pdrop=c.dropout, attn_pdrop=c.dropout, embd_pdrop=0.0)
-    return settings,{hf_name(ours)[0]:(t.T if hf_name(ours)[1] else t).contiguous() for ours,t in state.items()}
+        state |= {f"blocks.{i}.attention.qkv.bias":torch.zeros(3*c.n_embd)
+            for i in range(c.n_layer)}
+    settings = dict(model_type="gpt2", vocab_size=c.vocab_size,
+        n_positions=c.block_size, n_embd=c.n_embd, n_head=c.n_head, n_layer=c.n_layer,
+        n_inner=(c.n_inner or None) if is_gpt2 else None,
+        activation_function=c.activation if is_gpt2 else "relu",
+        layer_norm_epsilon=c.eps if is_gpt2 else 1e-5,
+        tie_word_embeddings=is_gpt2 and c.tied,
+        resid_pdrop=c.dropout, attn_pdrop=c.dropout, embd_pdrop=0.0)
+    return settings,{hf_name(ours)[0]:(t.T if hf_name(ours)[1] else t).contiguous()
+        for ours,t in state.items()}
 
 # %% ../../nbs/beyond/gpt2.ipynb #4c499ff7
 def to_hf(
     model:GPTLanguageModel, # the course's model or a `GPT2`; left in the mode it was in
-)->object: # a `GPT2LMHeadModel` of transformers in eval mode; its `save_pretrained(folder)` writes it to disk
+)->object: # a `GPT2LMHeadModel` in eval mode; its `save_pretrained(folder)` writes it
     "Hugging Face's GPT-2 with our weights and our logits."
     try: import transformers
-    except ImportError: raise ImportError("to_hf needs the transformers library: pip install 'gpt_scratch[hf]'") from None
+    except ImportError: raise ImportError("to_hf needs the transformers library: "
+        "pip install 'gpt_scratch[hf]'") from None
     settings,tensors = hf_weights(model)
-    theirs = transformers.GPT2LMHeadModel(transformers.GPT2Config(**settings, bos_token_id=None, eos_token_id=None)).eval()
+    theirs = transformers.GPT2LMHeadModel(transformers.GPT2Config(
+        **settings, bos_token_id=None, eos_token_id=None)).eval()
     theirs.load_state_dict(tensors)
     c,training,device = model.config,model.training,model.lm_head.weight.device
-    idx = torch.randint(c.vocab_size, (1,c.block_size), generator=torch.Generator().manual_seed(0))
-    with torch.no_grad(): expected,found = model.eval()(idx.to(device))[0].cpu(),theirs(idx).logits
+    idx = torch.randint(c.vocab_size, (1,c.block_size),
+        generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected,found = model.eval()(idx.to(device))[0].cpu(),theirs(idx).logits
     model.train(training)
     error = ((found-expected).abs().max()/expected.abs().max()).item()
-    if error>1e-5: raise ValueError(f"the exported model's logits differ by {error:.0e} of the largest; in float32 at most 1e-05 is allowed")
+    if error>1e-5: raise ValueError(
+        f"the exported model's logits differ by {error:.0e} of the largest; in float32 "
+        "at most 1e-05 is allowed")
     return theirs
 
 # %% ../../nbs/beyond/gpt2.ipynb #20347eaf
@@ -285,7 +350,8 @@ def gpt2_alphabet()->dict[str,bytes]: # in the order of GPT-2's first 256 ids
     "The character by which GPT-2's files write each byte."
     visible = [*range(33, 127), *range(161, 173), *range(174, 256)]
     hidden = [i for i in range(256) if i not in visible]
-    return {chr(i):bytes([i]) for i in visible} | {chr(256+n):bytes([i]) for n,i in enumerate(hidden)}
+    return ({chr(i):bytes([i]) for i in visible}
+        | {chr(256+n):bytes([i]) for n,i in enumerate(hidden)})
 
 # %% ../../nbs/beyond/gpt2.ipynb #989ef0f2
 def gpt2_tokenizer(
@@ -293,11 +359,18 @@ def gpt2_tokenizer(
 )->BPETokenizer: # with `<|endoftext|>` as its last id
     "GPT-2's tokenizer from its list of merges."
     path = Path(path)
-    if path.is_dir(): path = next((path/name for name in ("merges.txt", "vocab.bpe") if (path/name).is_file()), path/"merges.txt")
+    if path.is_dir():
+        path = next((path/name for name in ("merges.txt", "vocab.bpe")
+            if (path/name).is_file()), path/"merges.txt")
     lines,alphabet = path.read_text(encoding="utf-8").split("\n"),gpt2_alphabet()
-    merges = [line.split(" ") for line in lines[lines[0].startswith("#version"):] if line]
-    try: tokens = [*alphabet.values(), *(b"".join(alphabet[c] for c in a+b) for a,b in merges)]
-    except (KeyError, ValueError): raise ValueError(f"{path} is no list of merges: each line must be two tokens in GPT-2's alphabet, with a space between them") from None
+    merges = [line.split(" ")
+        for line in lines[lines[0].startswith("#version"):] if line]
+    try:
+        tokens = [*alphabet.values(),
+            *(b"".join(alphabet[c] for c in a+b) for a,b in merges)]
+    except (KeyError, ValueError): raise ValueError(
+        f"{path} is no list of merges: each line must be two tokens in GPT-2's "
+        "alphabet, with a space between them") from None
     return BPETokenizer(tokens, ["<|endoftext|>"])
 
 # %% ../../nbs/beyond/gpt2.ipynb #a2dfbadf
@@ -306,37 +379,55 @@ def hf_model(
 )->dict: # what differs in tokenizer.json
     "How Hugging Face's tokenizers library says the same."
     if not isinstance(tokenizer, BPETokenizer):
-        cut = dict(type="Split", pattern={"Regex":r"[\s\S]"}, behavior="Isolated", invert=False)
-        return dict(pre_tokenizer=cut, decoder=dict(type="Fuse"), added_tokens=[], model=dict(type="WordLevel", vocab=tokenizer.stoi, unk_token="<unknown>"))
+        cut = dict(type="Split", pattern={"Regex":r"[\s\S]"}, behavior="Isolated",
+            invert=False)
+        return dict(pre_tokenizer=cut, decoder=dict(type="Fuse"), added_tokens=[],
+            model=dict(type="WordLevel", vocab=tokenizer.stoi, unk_token="<unknown>"))
     letters = {data:letter for letter,data in gpt2_alphabet().items()}
     def spell(token): return "".join(letters[token[i:i+1]] for i in range(len(token)))
     ranks = tokenizer.ranks
-    merges = [[spell(t[:i]), spell(t[i:])] for t in tokenizer.tokens for i in range(1, len(t)) if t[:i] in ranks and t[i:] in ranks]
-    flags = dict(single_word=False, lstrip=False, rstrip=False, normalized=False, special=True)
-    added = [dict(id=i, content=name, **flags) for name,i in tokenizer.special_ids.items()]
-    byte_level = dict(type="ByteLevel", add_prefix_space=False, trim_offsets=True, use_regex=True)
-    return dict(pre_tokenizer=byte_level, decoder=byte_level, added_tokens=added, model=dict(type="BPE", dropout=None, unk_token=None, continuing_subword_prefix=None,
-        end_of_word_suffix=None, fuse_unk=False, byte_fallback=False, vocab={spell(token):i for token,i in ranks.items()}, merges=merges))
+    merges = [[spell(t[:i]), spell(t[i:])] for t in tokenizer.tokens
+        for i in range(1, len(t)) if t[:i] in ranks and t[i:] in ranks]
+    flags = dict(single_word=False, lstrip=False, rstrip=False, normalized=False,
+        special=True)
+    added = [dict(id=i, content=name, **flags)
+        for name,i in tokenizer.special_ids.items()]
+    byte_level = dict(type="ByteLevel", add_prefix_space=False, trim_offsets=True,
+        use_regex=True)
+    return dict(pre_tokenizer=byte_level, decoder=byte_level, added_tokens=added,
+        model=dict(type="BPE", dropout=None, unk_token=None,
+            continuing_subword_prefix=None, end_of_word_suffix=None,
+            fuse_unk=False, byte_fallback=False,
+            vocab={spell(token):i for token,i in ranks.items()}, merges=merges))
 
 # %% ../../nbs/beyond/gpt2.ipynb #bd48c7b5
-ARCHITECTURES = {"gpt2":"GPT2LMHeadModel", "llama":"LlamaForCausalLM", "qwen3":"Qwen3ForCausalLM"}
+ARCHITECTURES = {"gpt2":"GPT2LMHeadModel", "llama":"LlamaForCausalLM",
+    "qwen3":"Qwen3ForCausalLM"}
 
 def save_hf(
-    model:GPTLanguageModel, # the course's model, or a variant that Hugging Face has a class for
+    model:GPTLanguageModel, # the course's model, or a variant that Hugging Face has too
     tokenizer:object, # its tokenizer
     folder:str|Path, # the folder to make; it must not exist
 )->Path: # the folder, for `pipeline("text-generation", model=folder)` of transformers
-    "Write weights, tokenizer and settings as Hugging Face's libraries read them; none of them is needed for it."
+    "Write weights, tokenizer and settings for Hugging Face's libraries, without them."
     folder,(settings,tensors) = Path(folder),hf_weights(model)
-    if folder.exists(): raise ValueError(f"{folder} exists and is never overwritten: choose another name")
+    if folder.exists(): raise ValueError(
+        f"{folder} exists and is never overwritten: choose another name")
     if settings["tie_word_embeddings"]: del tensors["lm_head.weight"]
     nothing = dict(bos_token_id=None, eos_token_id=None, pad_token_id=0)
-    texts = {"config.json":settings | nothing | dict(architectures=[ARCHITECTURES[settings["model_type"]]], dtype="float32"),
-        "generation_config.json":nothing | dict(max_length=model.config.block_size, do_sample=True, temperature=0.8),
-        "tokenizer_config.json":dict(tokenizer_class="PreTrainedTokenizerFast", model_max_length=model.config.block_size, clean_up_tokenization_spaces=False),
-        "tokenizer.json":dict(version="1.0", truncation=None, padding=None, normalizer=None, post_processor=None) | hf_model(tokenizer)}
+    texts = {"config.json":settings | nothing | dict(
+            architectures=[ARCHITECTURES[settings["model_type"]]], dtype="float32"),
+        "generation_config.json":nothing | dict(
+            max_length=model.config.block_size, do_sample=True, temperature=0.8),
+        "tokenizer_config.json":dict(tokenizer_class="PreTrainedTokenizerFast",
+            model_max_length=model.config.block_size,
+            clean_up_tokenization_spaces=False),
+        "tokenizer.json":dict(version="1.0", truncation=None, padding=None,
+            normalizer=None, post_processor=None) | hf_model(tokenizer)}
     with whole(folder) as temporary:
         temporary.mkdir()
-        for name,data in texts.items(): write_synced(temporary/name, json.dumps(data, ensure_ascii=False, indent=1).encode())
+        for name,data in texts.items():
+            write_synced(temporary/name,
+                json.dumps(data, ensure_ascii=False, indent=1).encode())
         write_synced(temporary/"model.safetensors", save(tensors, {"format":"pt"}))
     return folder

@@ -20,8 +20,9 @@ __all__ = ['record', 'attention_weights', 'habit_scores', 'logit_lens', 'erase_e
 def record(
     model:GPTLanguageModel, # in eval mode: dropout would blur what you see
 )->Iterator[dict[str,Tensor]]: # what each part said, by its name in the model
-    "Keep the output of every part, and all attention weights, of the last run inside the `with`."
-    if model.training: raise ValueError("the model is in training mode, where dropout blurs what you see; call model.eval() first")
+    "Keep every part's output and all attention weights of the last run in the `with`."
+    if model.training: raise ValueError("the model is in training mode, where dropout "
+        "blurs what you see; call model.eval() first")
     acts = {}
     def keep(name, module, args, output):
         if hasattr(module, "weights"):
@@ -30,7 +31,8 @@ def record(
             acts.update(inner) # the second run went through the same hooks
             acts[f"{name}.weights"] = weights
         acts[name] = output
-    hooks = [part.register_forward_hook(partial(keep, name)) for name,part in model.named_modules() if name]
+    hooks = [part.register_forward_hook(partial(keep, name))
+        for name,part in model.named_modules() if name]
     try: yield acts
     finally:
         for hook in hooks: hook.remove()
@@ -43,14 +45,15 @@ def attention_weights(
 )->Tensor: # who looks where, `(B,L,H,T,T)`
     "The attention weights of every layer and head."
     with record(model) as acts: model(idx)
-    return torch.stack([acts[f"blocks.{i}.attention.weights"] for i in range(len(model.blocks))], 1)
+    return torch.stack([acts[f"blocks.{i}.attention.weights"]
+        for i in range(len(model.blocks))], 1)
 
 # %% ../../nbs/beyond/interpret.ipynb #6e664fce
 def habit_scores(
     weights:Tensor, # attention weights on one text, `(L,H,T,T)`
     text:str, # the text, of length `T`
-    habit:Callable, # `habit(text, t)`: the places that a head with this habit looks at from `t`
-)->tuple[Tensor,float]: # a score for each head, `(L,H)`, and the score of evenly spread attention
+    habit:Callable, # `habit(text, t)`: the places that such a head looks at from `t`
+)->tuple[Tensor,float]: # scores, `(L,H)`, and that of evenly spread attention
     "How much of its attention each head gives to the places of a habit."
     mask = torch.zeros(weights.shape[-2:])
     for t in range(len(text)):
@@ -68,7 +71,8 @@ def logit_lens(
 )->Tensor: # logits read after the embedding and after each block, `(L+1,B,T,V)`
     "What the model would say if it had to answer early."
     with record(model) as acts: model(idx)
-    streams = [acts["embedding"], *(acts[f"blocks.{i}"] for i in range(len(model.blocks)))]
+    streams = [acts["embedding"],
+        *(acts[f"blocks.{i}"] for i in range(len(model.blocks)))]
     return torch.stack([model.lm_head(model.ln_f(x)) for x in streams])
 
 # %% ../../nbs/beyond/interpret.ipynb #be9430ae
@@ -76,23 +80,28 @@ def logit_lens(
 def erase_each(
     model:GPTLanguageModel, # in eval mode
     idx:Tensor, # ids, `(1,T)`
-)->Tensor: # log-probabilities of what comes last, a row for each erased character, `(T,V)`
-    "Replace the token vector of one character after the other by the mean of all, and read the last prediction."
+)->Tensor: # log-probabilities of what comes last, a row per erased one, `(T,V)`
+    "The last prediction with each token vector in turn replaced by the mean of all."
     T,mean = idx.shape[1],model.embedding.token.weight.mean(0)
-    def erase(x): return torch.where(torch.eye(T, dtype=torch.bool, device=x.device)[...,None], mean, x)
-    with change(model, "embedding.token", erase): return model(idx.expand(T, -1))[0][:,-1].log_softmax(-1)
+    def erase(x):
+        return torch.where(
+            torch.eye(T, dtype=torch.bool, device=x.device)[...,None], mean, x)
+    with change(model, "embedding.token", erase):
+        return model(idx.expand(T, -1))[0][:,-1].log_softmax(-1)
 
 # %% ../../nbs/beyond/interpret.ipynb #079e5728
 @contextmanager
 def change(
     model:GPTLanguageModel, # changed inside the `with`, and as before after it
     name:str, # a part, by its name in the model: "blocks.0.attention"
-    function:Callable[[Tensor],Tensor], # gets the part's output, returns what the others hear instead
+    function:Callable[[Tensor],Tensor], # from the part's output to what others hear
 )->Iterator[None]:
-    "Let the output of one part pass through a function while the model runs inside the `with`."
+    "In the `with`, let the output of one part of the model pass through a function."
     parts = dict(model.named_modules())
-    if name not in parts: raise ValueError(f"the model has no part {name!r}; its parts are {', '.join(list(parts)[1:6])}, …")
-    hook = parts[name].register_forward_hook(lambda module, args, output: function(output))
+    if name not in parts: raise ValueError(f"the model has no part {name!r}; its parts "
+        f"are {', '.join(list(parts)[1:6])}, …")
+    hook = parts[name].register_forward_hook(
+        lambda module, args, output: function(output))
     try: yield
     finally: hook.remove()
 
@@ -103,7 +112,8 @@ def gradient_times_input(
     target:int, # the id whose log-probability is explained
 )->Tensor: # a number for each character, `(T,)`
     "How the last prediction of `target` reacts to each token vector, to first order."
-    with torch.enable_grad(), record(model) as acts: answer = model(idx)[0][0,-1].log_softmax(-1)[target]
+    with torch.enable_grad(), record(model) as acts:
+        answer = model(idx)[0][0,-1].log_softmax(-1)[target]
     token = acts["embedding.token"]
     return (torch.autograd.grad(answer, token)[0]*token).sum(-1)[0].detach()
 

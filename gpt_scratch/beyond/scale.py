@@ -33,7 +33,9 @@ def share(
     batches = windows.split(batch_size)
     if len(batches)%processes==0: return list(batches[rank::processes])
     if batch_size%processes==0: return [b.chunk(processes)[rank] for b in batches]
-    raise ValueError(f"{len(batches)} batches of {batch_size} can't be shared equally by {processes} processes: let batch_size or gradient_accumulation_steps be a multiple of {processes}")
+    raise ValueError(f"{len(batches)} batches of {batch_size} can't be shared equally "
+        f"by {processes} processes: let batch_size or gradient_accumulation_steps be a "
+        f"multiple of {processes}")
 
 # %% ../../nbs/beyond/scale.ipynb #3642e104
 def check_shares(
@@ -42,12 +44,14 @@ def check_shares(
 ):
     "ValueError if a step can't be shared equally."
     c = config
-    share(torch.empty(c.batch_size*c.gradient_accumulation_steps, 0), c.batch_size, 0, processes)
+    share(torch.empty(c.batch_size*c.gradient_accumulation_steps, 0), c.batch_size, 0,
+        processes)
 
 # %% ../../nbs/beyond/scale.ipynb #1413f0fe
 class ParallelRun(Run):
     "A run in which several processes take part, each with its share of every batch."
-    lock = staticmethod(lambda folder: dist.get_rank() or lock(folder)) # the folder is rank 0's
+    # the folder is rank 0's
+    lock = staticmethod(lambda folder: dist.get_rank() or lock(folder))
     def __init__(self,
         model, # the same in every process
         tokenizer, # saved beside the model
@@ -55,12 +59,13 @@ class ParallelRun(Run):
         config, # the settings; the batch is that of all processes together
         out:Path|None=None, # the folder for history and checkpoints
         loggers:list[str|Logger]=(), # who else wants to see the history
-        optimizer:Callable=configure_optimizer, # makes one from the model and the settings
+        optimizer:Callable=configure_optimizer, # makes one from model and settings
     ):
         self.rank,self.processes = dist.get_rank(),dist.get_world_size()
         self.launcher = os.getppid()
         check_shares(config, self.processes)
-        super().__init__(model, tokenizer, ids, config, out, () if self.rank else loggers, optimizer)
+        super().__init__(model, tokenizer, ids, config, out,
+            () if self.rank else loggers, optimizer)
         self.parallel = DistributedDataParallel(model)
         if self.rank: self.loggers = []
         if self.rank: torch.manual_seed(config.seed+self.rank)
@@ -68,13 +73,15 @@ class ParallelRun(Run):
     def batches(self)->list[tuple[Tensor,Tensor]]: # inputs and targets, `(B,T)` each
         "This process's share of the windows of the next step."
         whole = map(torch.cat, zip(*super().batches()))
-        shares = [share(t, self.config.batch_size, self.rank, self.processes) for t in whole]
+        shares = [share(t, self.config.batch_size, self.rank, self.processes)
+            for t in whole]
         return list(zip(*shares))
 
     def learn(self)->tuple[float,float]: # the mean loss, and the length of the gradient
         "Take one step together."
         c = self.config
-        loss,norm = train_step(self.parallel, self.optimizer, self.batches(), c.grad_clip, c.dtype)
+        loss,norm = train_step(self.parallel, self.optimizer, self.batches(),
+            c.grad_clip, c.dtype)
         return self.agree(loss)/self.processes,norm
 
 # %% ../../nbs/beyond/scale.ipynb #866c96a5
@@ -90,7 +97,8 @@ def agree(self:ParallelRun,
     how:dist.ReduceOp=dist.ReduceOp.SUM, # how to combine the numbers
 )->float: # the same for everyone
     "Combine a number over all processes."
-    total = torch.tensor(number, dtype=torch.float64, device=self.model.lm_head.weight.device)
+    total = torch.tensor(number, dtype=torch.float64,
+        device=self.model.lm_head.weight.device)
     dist.all_reduce(total, how)
     return total.item()
 
@@ -99,7 +107,7 @@ def agree(self:ParallelRun,
 def must_stop(self:ParallelRun,
     stopper:Stopper, # has noted a signal, or not
 )->bool: # the same for everyone
-    "Whether any process was asked to stop, or has lost the launcher that would watch over it."
+    "Whether any process was asked to stop, or has lost the launcher that watches it."
     orphan = signal.SIGTERM if os.getppid()!=self.launcher else 0
     number = int(self.agree(stopper.signal or orphan, dist.ReduceOp.MAX))
     if number: stopper.signal = signal.Signals(number)
@@ -107,13 +115,15 @@ def must_stop(self:ParallelRun,
 
 # %% ../../nbs/beyond/scale.ipynb #f569d53c
 @patch
-def random_states(self:ParallelRun)->dict[str,Tensor]: # rank 0's under the usual names, the others' with their number
+def random_states(self:ParallelRun,
+)->dict[str,Tensor]: # rank 0's under the usual names, the others' with their number
     "The states of the random generators of all processes."
     states,device = {},self.model.lm_head.weight.device
     for name,own in Run.random_states(self).items():
         everyone = [torch.empty_like(own, device=device) for _ in range(self.processes)]
         dist.all_gather(everyone, own.to(device))
-        states |= {name+(f".{rank}" if rank else ""):state.cpu() for rank,state in enumerate(everyone)}
+        states |= {name+(f".{rank}" if rank else ""):state.cpu()
+            for rank,state in enumerate(everyone)}
     return states
 
 # %% ../../nbs/beyond/scale.ipynb #cfc6b7c2
@@ -122,7 +132,9 @@ def set_random_states(self:ParallelRun,
     tensors:dict[str,Tensor], # what `random_states` returned, perhaps among others
 ):
     "Let this process's generators go on from there."
-    Run.set_random_states(self, {name.removesuffix(f".{self.rank}"):t for name,t in tensors.items() if name.startswith("rng.") and name.count(".")==1+(self.rank>0)})
+    Run.set_random_states(self, {
+        name.removesuffix(f".{self.rank}"):t for name,t in tensors.items()
+        if name.startswith("rng.") and name.count(".")==1+(self.rank>0)})
 
 # %% ../../nbs/beyond/scale.ipynb #d791b48d
 @patch
@@ -158,24 +170,31 @@ def train_parallel(
     resume:str|Path|None=None, # a run folder or checkpoint to go on from
     preset:str="default", # a name in `PRESETS`
     device:str="auto", # "auto", "cpu" or "cuda"
-    callback:Callable|None=None, # called with the run before each step and once at the end
+    callback:Callable|None=None, # called with the run before each step and at the end
     progress:bool=True, # show how it goes
     loggers:list[str|Logger]=(), # who else wants to see the history
     **options, # any field of GPTConfig or TrainConfig
 )->Run: # in every process, with the same model
     "`train` for all processes that torchrun started."
-    if "LOCAL_RANK" not in os.environ: raise ValueError("this is a single process: start your script with torchrun --nproc-per-node 2 SCRIPT, or call train")
+    if "LOCAL_RANK" not in os.environ: raise ValueError("this is a single process: "
+        "start your script with torchrun --nproc-per-node 2 SCRIPT, or call train")
     where = pick_device(device)
     if where.type=="cuda": torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     dist.init_process_group("nccl" if where.type=="cuda" else "gloo")
     rank = dist.get_rank()
     with explained_loss(rank, resume or out):
         asked = PRESETS.get(preset, {}) | options
-        batch = {k:asked[k] for k in ("batch_size", "gradient_accumulation_steps") if k in asked}
-        if not resume: check_shares(TrainConfig(**batch), dist.get_world_size()) # before the text is read
-        if rank and isinstance(text, Path): text = read_text(text) # the file of ids is rank 0's
-        if resume: run = resume_run(text, Path(resume), where, options, loggers, ParallelRun)
-        else: run = start_run(text, Path(out) if out and not rank else None, preset, where, options, loggers, ParallelRun)
+        batch = {k:asked[k] for k in ("batch_size", "gradient_accumulation_steps")
+            if k in asked}
+        # before the text is read
+        if not resume: check_shares(TrainConfig(**batch), dist.get_world_size())
+        # the file of ids is rank 0's
+        if rank and isinstance(text, Path): text = read_text(text)
+        if resume:
+            run = resume_run(text, Path(resume), where, options, loggers, ParallelRun)
+        else:
+            run = start_run(text, Path(out) if out and not rank else None, preset,
+                where, options, loggers, ParallelRun)
         run.out = run.out or out and Path(out)
         run.fit(callback, progress and not rank)
     dist.barrier() # nobody leaves before the others
@@ -189,14 +208,19 @@ def explained_loss(
     rank:int, # of this process
     folder:str|Path|None, # where the checkpoints are
 ):
-    "End with a sentence, and only one for all, if something is wrong, somebody asks to stop or another process has gone."
+    "End with one sentence for all processes if something is wrong or one has gone."
     try: yield
     except (ValueError, Stopped) as e:
         if rank==0: print(e, file=sys.stderr)
         raise SystemExit(getattr(e, "code", 1)) from None
     except RuntimeError as e:
-        if not any(word in str(e).lower() for word in ("connection", "peer", "nccl", "socket")): raise
-        raise SystemExit(f"process {rank}: another process has ended, so the job ends too; go on with resume={str(folder)!r}" if folder else f"process {rank}: another process has ended, and nothing was saved") from None
+        if not any(word in str(e).lower()
+            for word in ("connection", "peer", "nccl", "socket")): raise
+        raise SystemExit(
+            f"process {rank}: another process has ended, so the job ends too; go on "
+            f"with resume={str(folder)!r}" if folder else
+            f"process {rank}: another process has ended, and nothing was "
+            "saved") from None
 
 # %% ../../nbs/beyond/scale.ipynb #8a9b5d49
 @patch

@@ -57,15 +57,20 @@ def report(
     "Print median seconds and tokens per second, and how the others compare to `ours`."
     for name,seconds in runs.items():
         middle,low,high = ratio(seconds, runs[ours])
-        versus = "" if name==ours else f"   {middle:5.2f} times ours ({low:.2f} to {high:.2f})"
-        print(f"{statistics.median(seconds):9.4f} s  {tokens/statistics.median(seconds):8.0f} tokens/s  {name}{versus}")
+        versus = ("" if name==ours
+            else f"   {middle:5.2f} times ours ({low:.2f} to {high:.2f})")
+        print(f"{statistics.median(seconds):9.4f} s  "
+            f"{tokens/statistics.median(seconds):8.0f} tokens/s  {name}{versus}")
 
 # %% ../../nbs/beyond/speed.ipynb #ee1fd072
 def machine()->str: # on one line
     "Processor, threads and versions, for the record."
-    try: names = sorted({line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")})
+    try:
+        names = sorted({line.split(":")[1].strip() for line in open("/proc/cpuinfo")
+            if line.startswith("model name")})
     except OSError: names = [platform.processor()]
-    return f"{', '.join(names)}, {os.cpu_count()} cores, {torch.get_num_threads()} used; torch {torch.__version__}, Python {platform.python_version()}"
+    return (f"{', '.join(names)}, {os.cpu_count()} cores, {torch.get_num_threads()} "
+        f"used; torch {torch.__version__}, Python {platform.python_version()}")
 
 # %% ../../nbs/beyond/speed.ipynb #09358c8f
 def peak_flops(
@@ -74,7 +79,9 @@ def peak_flops(
     size:int=768, # rows and columns
 )->float: # multiplications and additions per second
     "The speed of a square matrix product, the best of twenty."
-    a,b = torch.randn(2, size, size, generator=torch.Generator().manual_seed(0)).to(dtype) # leaves the others' dice alone
+    # a generator of its own leaves the others' random numbers alone
+    a,b = torch.randn(2, size, size, generator=torch.Generator().manual_seed(0)).to(
+        dtype)
     return 2*size**3/min(take_turns(20, it=lambda: product(a, b))["it"])
 
 # %% ../../nbs/beyond/speed.ipynb #8b1792d7
@@ -88,14 +95,15 @@ def bandwidth(
 
 # %% ../../nbs/beyond/speed.ipynb #bca5811a
 class Roofline(TorchDispatchMode):
-    "Count what the operations in this context compute and move, and how long that must take."
+    "Count what the operations in this context compute and move, and their least time."
     def __init__(self,
-        peak:dict[torch.dtype,float]|float=1e11, # operations per second, for all numbers or by their type
+        peak:dict[torch.dtype,float]|float=1e11, # operations/s, for all or by type
         bandwidth:float=3e10, # bytes per second
         overhead:float=0., # seconds that any operation costs, however small
     ):
         super().__init__()
-        self.peak,self.bandwidth,self.overhead,self.calls,self.flops,self.bytes,self.seconds = peak,bandwidth,overhead,0,0,0,0.
+        self.peak,self.bandwidth,self.overhead = peak,bandwidth,overhead
+        self.calls,self.flops,self.bytes,self.seconds = 0,0,0,0.
 
     def __torch_dispatch__(self, op, types, args=(), kwargs=None):
         "Run one operation and count it."
@@ -103,8 +111,11 @@ class Roofline(TorchDispatchMode):
         tensors = [t for t in tree_leaves((args, kwargs, out)) if isinstance(t, Tensor)]
         if op.is_view or not tensors: return out
         flops,moved = operations(op, args, out),sum(t.nbytes for t in tensors)
-        peak = self.peak if isinstance(self.peak, float) else self.peak.get(tensors[0].dtype, 1e11)
-        self.calls,self.flops,self.bytes = self.calls+1,self.flops+flops,self.bytes+moved
+        peak = (self.peak if isinstance(self.peak, float)
+            else self.peak.get(tensors[0].dtype, 1e11))
+        self.calls = self.calls+1
+        self.flops = self.flops+flops
+        self.bytes = self.bytes+moved
         self.seconds += max(flops/peak, moved/self.bandwidth)+self.overhead
         return out
 
@@ -115,7 +126,8 @@ def operations(
     out:object, # what it returned
 )->int: # multiplications and additions in its matrix products
     "Count the work of one operation; only products and attention count."
-    if "scaled_dot_product" in op.name(): # two products of `(T,T,D)` forward, five backward, half of them masked
+    # two products of `(T,T,D)` forward, five backward, half of them masked
+    if "scaled_dot_product" in op.name():
         q = next(a for a in args if isinstance(a, Tensor) and a.dim()==4)
         return q.numel()*q.shape[-2]*(5 if "backward" in op.name() else 2)
     if "linear_pointwise" in op.name(): return 2*args[0].numel()*args[1].shape[0]
@@ -171,7 +183,7 @@ class Linear(torch.autograd.Function):
 # %% ../../nbs/beyond/speed.ipynb #7c3352bc
 @cache
 def wins()->bool: # false where there is no oneDNN
-    "Whether oneDNN multiplies float32 matrices clearly faster than PyTorch's choice on this machine; measured once."
+    "Whether oneDNN's float32 products clearly beat PyTorch's choice; measured once."
     try: return peak_flops(product=product)>1.2*peak_flops()
     except (AttributeError, RuntimeError): return False
 
@@ -180,17 +192,22 @@ def wins()->bool: # false where there is no oneDNN
 def quick(
     model:GPTLanguageModel, # parts of your own are left alone
 )->Iterator[GPTLanguageModel]: # the same model
-    "In this context a model on a CPU trains with faster products and, in 16 bits, plain attention."
+    "In the `with`, a CPU's products are faster, and attention in 16 bits is plain."
     def linear(part, x):
-        plain = x.dtype!=torch.float32 or x.device.type!="cpu" or torch.is_autocast_enabled("cpu")
-        return nn.Linear.forward(part, x) if plain else Linear.apply(x, part.weight, part.bias)
+        plain = (x.dtype!=torch.float32 or x.device.type!="cpu"
+            or torch.is_autocast_enabled("cpu"))
+        return (nn.Linear.forward(part, x) if plain
+            else Linear.apply(x, part.weight, part.bias))
     def attention(part, x):
-        formula = x.device.type=="cpu" and torch.is_autocast_enabled("cpu") and x.shape[1]<=512
+        formula = (x.device.type=="cpu" and torch.is_autocast_enabled("cpu")
+            and x.shape[1]<=512)
         return by_formula(part, x) if formula else MultiHeadAttention.forward(part, x)
     ways = {MultiHeadAttention:attention} | ({nn.Linear:linear} if wins() else {})
-    parts = [part for part in model.modules() if type(part) in ways and "forward" not in vars(part)]
+    parts = [part for part in model.modules()
+        if type(part) in ways and "forward" not in vars(part)]
     for part in parts:
-        if hasattr(part, "read_on"): part.read_on = part.read_on # goes with this forward as well
+        # goes with this forward as well
+        if hasattr(part, "read_on"): part.read_on = part.read_on
         part.forward = partial(ways[type(part)], part)
     try: yield model
     finally:
@@ -213,8 +230,8 @@ def norm_row(
 class LeanStep:
     "`read_on` of the course's model, with a short way for one more id of one text."
     def __init__(self,
-        model:GPTLanguageModel, # whatever its parts: where the short way isn't right, it isn't taken
-        matrix:Callable=lambda weight: weight, # makes something with a `dot` of a block's matrix
+        model:GPTLanguageModel, # of any parts; the short way is taken where it's right
+        matrix:Callable=lambda weight: weight, # makes something with `dot` of a matrix
     ):
         self.model,self.matrix,self.last = model,matrix,None
 
@@ -229,20 +246,24 @@ class LeanStep:
         if past is not self.last: self.begin(past)
         n = past[0]+1
         logits = self.step(idx.item(), past[0])
-        kept = [tuple(torch.from_numpy(room[:,:n])[None] for room in pair) for pair in self.room]
+        kept = [tuple(torch.from_numpy(room[:,:n])[None] for room in pair)
+            for pair in self.room]
         self.last = [n,*kept]
         return torch.from_numpy(logits)[None,None],self.last
 
     def begin(self,
         past:list, # what the model's own `read_on` has kept
     ):
-        "Take the model's own numbers, and copy the past to where there is room for more."
+        "Take the model's own numbers, and copy the past to where more fits."
         def numbers(part): return [p.detach().numpy() for p in part.parameters()]
         m = self.model
-        self.embedding,self.ln_f,self.lm_head = map(numbers, (m.embedding, m.ln_f, m.lm_head))
-        self.blocks = [[self.matrix(w) if w.ndim==2 else w for w in numbers(b)] for b in m.blocks]
+        self.embedding,self.ln_f,self.lm_head = map(
+            numbers, (m.embedding, m.ln_f, m.lm_head))
+        self.blocks = [[self.matrix(w) if w.ndim==2 else w for w in numbers(b)]
+            for b in m.blocks]
         _,H,n,D = past[1][0].shape
-        self.room = [np.empty((2,H,m.config.block_size,D), np.float32) for _ in m.blocks]
+        self.room = [np.empty((2,H,m.config.block_size,D), np.float32)
+            for _ in m.blocks]
         for room,(k,v) in zip(self.room, past[1:]): room[:,:,:n] = k[0],v[0]
 
 # %% ../../nbs/beyond/speed.ipynb #6946f1f4
@@ -253,8 +274,11 @@ def fits(
     model:GPTLanguageModel, # whose parts may be your own
 )->bool: # whether it is the course's model in float32 on a CPU, unwatched
     "Whether the short way computes what the model computes."
-    numbers = all(p.dtype==torch.float32 and p.device.type=="cpu" for p in model.parameters())
-    def plain(part): return type(part) in KNOWN and not (part._forward_hooks or part._forward_pre_hooks or "forward" in vars(part))
+    numbers = all(
+        p.dtype==torch.float32 and p.device.type=="cpu" for p in model.parameters())
+    def plain(part):
+        return type(part) in KNOWN and not (part._forward_hooks
+            or part._forward_pre_hooks or "forward" in vars(part))
     return numbers and all(map(plain, model.modules()))
 
 # %% ../../nbs/beyond/speed.ipynb #3e5b7a90
@@ -272,7 +296,8 @@ def step(self:LeanStep,
         keys,values = room[:,:,:n+1]
         scores = q[:,None] @ keys.swapaxes(1, 2) * q.shape[-1]**-0.5
         shares = np.exp(scores-scores.max(-1, keepdims=True))
-        x = x + proj.dot((shares/shares.sum(-1, keepdims=True) @ values).reshape(-1)) + bp
+        x = x + proj.dot(
+            (shares/shares.sum(-1, keepdims=True) @ values).reshape(-1)) + bp
         x = x + down.dot(np.maximum(up.dot(norm_row(x, w2, b2, eps))+bu, 0)) + bd
     return head.dot(norm_row(x, *self.ln_f, eps))+bias
 

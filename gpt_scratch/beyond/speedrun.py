@@ -42,7 +42,8 @@ class BiaslessFeedForward(FeedForward):
         dropout:float=0.0, # share of outputs to zero, while training
     ):
         super().__init__(n_embd, dropout)
-        self.up,self.down = nn.Linear(n_embd, 4*n_embd, bias=False),nn.Linear(4*n_embd, n_embd, bias=False)
+        self.up = nn.Linear(n_embd, 4*n_embd, bias=False)
+        self.down = nn.Linear(4*n_embd, n_embd, bias=False)
 
     def forward(self,
         x:Tensor, # vectors, `(B,T,C)`
@@ -55,9 +56,10 @@ def quiet_writers(
     model:GPTLanguageModel, # changed in place
     factor:float, # 1 leaves things as they are
 )->GPTLanguageModel: # the same
-    "Draw the layers that write into the residual stream anew, from a narrower distribution."
+    "Draw the layers that write into the residual stream anew, in a narrower range."
     for block in model.blocks:
-        for writer in (block.attention.proj, block.feed_forward.down): init_weights(writer, std=.02*factor)
+        for writer in (block.attention.proj, block.feed_forward.down):
+            init_weights(writer, std=.02*factor)
     return model
 
 # %% ../../nbs/beyond/speedrun.ipynb #d9fc585c
@@ -66,7 +68,8 @@ def recipe(
 )->GPTLanguageModel:
     "nanoGPT's model, made of the course's parts."
     norm = partial(nn.LayerNorm, bias=False)
-    model = GPTLanguageModel(sizes, block=partial(Block, attention=BiaslessAttention, feed_forward=BiaslessFeedForward, norm=norm))
+    model = GPTLanguageModel(sizes, block=partial(Block, attention=BiaslessAttention,
+        feed_forward=BiaslessFeedForward, norm=norm))
     model.ln_f,model.lm_head = norm(sizes.n_embd),TiedHead(model.embedding.token)
     return quiet_writers(model, 1/math.sqrt(2*sizes.n_layer))
 
@@ -77,13 +80,14 @@ def race(
     seed:int=1, # of weights and batches
     kind:type=Trainer, # the class of the trainer
     **settings, # fields of TrainConfig
-)->tuple[float,float]: # nats per token on the whole validation part, and the seconds of all steps
+)->tuple[float,float]: # nats per token on the validation part, seconds of all steps
     "Train a new model against the clock."
     torch.manual_seed(seed)
     run = kind(make(), ids, TrainConfig(**CAREFUL|settings, seed=seed))
     run.model.train()
     while run.step<run.config.max_iters: run.advance()
-    return estimate_loss(run.model, run.val_ids),sum(row["seconds"] for row in run.history)
+    return (estimate_loss(run.model, run.val_ids),
+        sum(row["seconds"] for row in run.history))
 
 # %% ../../nbs/beyond/speedrun.ipynb #d50a2d24
 def ngram_rows(
@@ -92,31 +96,35 @@ def ngram_rows(
     rows:int, # size of the table
     vocab_size:int, # number of ids; one more stands for the time before the text
 )->Tensor: # a row for each place, `(B,T)`
-    "Where the table has the last `n` ids at each place: a multiplicative hash (Knuth, vol. 3, section 6.4)."
+    "The table's rows for the last `n` ids: a multiplicative hash (Knuth, vol. 3, 6.4)."
     key = idx
-    for back in range(1, n): key = key*(vocab_size+1) + F.pad(idx, (back,0), value=vocab_size)[:,:idx.shape[1]]
+    for back in range(1, n):
+        key = (key*(vocab_size+1)
+            + F.pad(idx, (back,0), value=vocab_size)[:,:idx.shape[1]])
     return key*2654435761 % (2**31-1) % rows
 
 # %% ../../nbs/beyond/speedrun.ipynb #82dc758a
 class NgramEmbedding(Embedding):
-    "The course's embedding, plus vectors for pairs, triples, … up to `n_gram` ids, from hashed tables that begin with zeros."
+    "The course's embedding, plus vectors for n-grams from hashed tables."
     def __init__(self,
         vocab_size:int, # number of different ids, `V`
         block_size:int, # number of places, the longest input
         n_embd:int, # width of the vectors, `C`
         n_gram:int=4, # the longest n-gram
         rows:int=8192, # size of each table
-        scale:float=5.0, # what the tables' vectors are multiplied by: Adam moves all numbers at one pace, these shall be faster
+        scale:float=5.0, # factor on the tables' vectors, so that Adam moves them faster
     ):
         super().__init__(vocab_size, block_size, n_embd)
-        self.tables,self.scale = nn.ModuleList(nn.Embedding(rows, n_embd) for _ in range(n_gram-1)),scale
+        self.tables = nn.ModuleList(nn.Embedding(rows, n_embd) for _ in range(n_gram-1))
+        self.scale = scale
 
     def forward(self,
         idx:Tensor, # ids, `(B,T)`
     )->Tensor: # one vector per id, `(B,T,C)`
-        "The sum of the vectors of each id, its place, and the n-grams that end with it."
+        "The sum of the vectors of each id, its place, and the n-grams ending with it."
         V = self.token.num_embeddings
-        grams = sum(table(ngram_rows(idx, n, table.num_embeddings, V)) for n,table in enumerate(self.tables, 2))
+        grams = sum(table(ngram_rows(idx, n, table.num_embeddings, V))
+            for n,table in enumerate(self.tables, 2))
         return super().forward(idx) + self.scale*grams
 
 # %% ../../nbs/beyond/speedrun.ipynb #b4116efb
@@ -136,7 +144,9 @@ class SpeedrunConfig(GPTConfig):
         super().__post_init__()
         for name,(low,high) in dict(n_gram=(2, 16), rows=(1, 2**24)).items():
             value = getattr(self, name)
-            if type(value) is not int or not low<=value<=high: raise ValueError(f"{name} is {value!r}; it must be a whole number from {low} to {high:,}")
+            if type(value) is not int or not low<=value<=high: raise ValueError(
+                f"{name} is {value!r}; it must be a whole number from {low} to "
+                f"{high:,}")
         if self.variant!="speedrun": raise ValueError('variant must be "speedrun"')
 
 # %% ../../nbs/beyond/speedrun.ipynb #1b28563c
@@ -148,5 +158,6 @@ class Speedrun(GPTLanguageModel):
     ):
         super().__init__(config, **parts)
         c = config
-        self.embedding = NgramEmbedding(c.vocab_size, c.block_size, c.n_embd, c.n_gram, c.rows).apply(init_weights)
+        self.embedding = NgramEmbedding(c.vocab_size, c.block_size, c.n_embd, c.n_gram,
+            c.rows).apply(init_weights)
         for table in self.embedding.tables: nn.init.zeros_(table.weight)
