@@ -146,7 +146,7 @@ def lines(text): return [line for line in text.splitlines() if line.strip() and 
 
 
 # notebooks whose lines are still too long: one that is done leaves this list
-LONG = """beyond/newer beyond/obeying toolbox/check toolbox/checkpoint toolbox/cli toolbox/doctor toolbox/reverse
+LONG = """beyond/newer beyond/obeying toolbox/check toolbox/cli toolbox/doctor toolbox/reverse
     toolbox/run toolbox/slicer toolbox/teaching toolbox/zoo""".split()
 
 

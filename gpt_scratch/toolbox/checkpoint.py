@@ -31,7 +31,7 @@ __all__ = ['RESTORE', 'FORMAT', 'CONFIG', 'MODEL', 'TOKENIZER', 'STATE', 'TENSOR
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #77c6dc0c
 class CheckpointError(FileError):
-    "A checkpoint that can't be found, trusted or written; the message names the file and what to do."
+    "A checkpoint that can't be found, trusted or written; it says what to do."
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #b439893c
 def _to_json(
@@ -39,7 +39,9 @@ def _to_json(
 )->bytes: # the same as readable text
     "Write `data` as JSON, or say what in it isn't."
     try: return json.dumps(data, indent=1, allow_nan=False).encode() + b"\n"
-    except (TypeError, ValueError) as e: raise CheckpointError(f"{e}: keep finite numbers, text, lists and dicts only") from None
+    except (TypeError, ValueError) as e:
+        raise CheckpointError(
+            f"{e}: keep finite numbers, text, lists and dicts only") from None
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #e20a4b4f
 def seal(
@@ -58,9 +60,11 @@ def reading(
     "Turn whatever goes wrong with a file into one `CheckpointError` that names it."
     try: yield
     except CheckpointError: raise
-    except FileNotFoundError: raise CheckpointError(f"{path} is missing: {RESTORE}") from None
+    except FileNotFoundError:
+        raise CheckpointError(f"{path} is missing: {RESTORE}") from None
     except Exception as e:
-        reason = getattr(e, "strerror", None) or " ".join(str(e).split()).removeprefix(f"{path} is ") or type(e).__name__
+        reason = (getattr(e, "strerror", None) or
+            " ".join(str(e).split()).removeprefix(f"{path} is ") or type(e).__name__)
         raise CheckpointError(f"{path} can't be read ({reason:.300}): {RESTORE}") from e
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #fa4a3998
@@ -71,8 +75,10 @@ def unseal(
     with reading(path):
         raw = path.read_bytes()
         data = json.loads(raw)
-        if not (isinstance(data, dict) and data.pop("sha256", None) and seal(data) == raw):
-            raise CheckpointError(f"{path} is damaged (it doesn't match its own sha256): {RESTORE}")
+        if not (isinstance(data, dict) and data.pop("sha256", None)
+                and seal(data) == raw):
+            raise CheckpointError(
+                f"{path} is damaged (it doesn't match its own sha256): {RESTORE}")
         return data
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #eabddaf1
@@ -85,10 +91,12 @@ CARD,MANIFEST = "README.md","manifest.json"
 def read_symbols(
     data:dict, # the content of a file
 )->CharTokenizer:
-    "The character tokenizer in a file; ValueError if its symbols aren't as `CharTokenizer` sorts them."
+    "The character tokenizer in a file; ValueError if its symbols aren't sorted."
     symbols = data.get("symbols")
-    valid = isinstance(symbols, list) and all(isinstance(s, str) and len(s)==1 for s in symbols)
-    if valid and symbols and symbols==sorted(set(symbols)): return CharTokenizer(symbols)
+    valid = (isinstance(symbols, list) and
+        all(isinstance(s, str) and len(s)==1 for s in symbols))
+    if valid and symbols and symbols==sorted(set(symbols)):
+        return CharTokenizer(symbols)
     raise ValueError("symbols must be different single characters in sorted order")
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #c4a10003
@@ -107,30 +115,40 @@ def load_tokenizer(
 )->CharTokenizer: # or a `BPETokenizer`, as the file says
     "Read a tokenizer back; ValueError if the file doesn't hold one."
     try: data = json.loads(Path(path).read_text(encoding="utf-8"))
-    except ValueError: raise ValueError(f"{path} is no tokenizer: it isn't JSON") from None
+    except ValueError:
+        raise ValueError(f"{path} is no tokenizer: it isn't JSON") from None
     reader = READERS.get(str(data.get("type"))) if isinstance(data, dict) else None
     types = " or ".join(map(json.dumps, READERS))
-    if reader is None: raise ValueError(f'{path} is no tokenizer: its "type" must be {types}')
+    if reader is None:
+        raise ValueError(f'{path} is no tokenizer: its "type" must be {types}')
     try: return reader(data)
-    except ValueError as error: raise ValueError(f"{path} is damaged: {error}") from None
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: {error}") from None
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #0b239aca
 class _Unfilled(TorchFunctionMode):
     "Inside this context, `nn.init` does nothing."
     def __torch_function__(self, func, types, args=(), kwargs=None):
-        if getattr(func, "__module__", "") == "torch.nn.init": return args[0] if args else kwargs["tensor"]
+        if getattr(func, "__module__", "") == "torch.nn.init":
+            return args[0] if args else kwargs["tensor"]
         return func(*args, **(kwargs or {}))
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #76467aad
-VARIANTS = {"gpt2":("GPT2Config", "GPT2"), "speedrun":("SpeedrunConfig", "Speedrun"),
-    "newer":("NewerConfig", "Newer"), "obeying":("ObeyingConfig", "Obeying")} # the classes of config and model in gpt_scratch.beyond.NAME
+# the classes of config and model in gpt_scratch.beyond.NAME
+VARIANTS = {
+    "gpt2":("GPT2Config", "GPT2"),
+    "speedrun":("SpeedrunConfig", "Speedrun"),
+    "newer":("NewerConfig", "Newer"),
+    "obeying":("ObeyingConfig", "Obeying")}
 
 def classes_of(
     variant:str="", # what a config says; nothing for the course's model
 )->tuple[type,type]: # the classes of its config and its model
     "The classes behind the name of a variant."
     if not variant: return GPTConfig,GPTLanguageModel
-    if variant not in VARIANTS: raise ValueError(f"unknown variant {variant!r:.40}; known: {', '.join(VARIANTS)}")
+    if variant not in VARIANTS:
+        raise ValueError(f"unknown variant {variant!r:.40}; "
+            f"known: {', '.join(VARIANTS)}")
     config,model = VARIANTS[variant]
     if not isinstance(config, str): return config,model
     module = import_module(f"gpt_scratch.beyond.{variant}")
@@ -141,11 +159,12 @@ def register(
     variant:str, # the name that config.json will have: small letters, digits and _
     model:Callable, # makes the model from its config
 )->type: # the class of its configs: `GPTConfig` with that name
-    "Give a kind of model a name, so that it can be trained, saved and loaded; do it again in each program that loads it."
+    "Name a kind of model, so that it trains, saves and loads; do so in each program."
     own = not isinstance(VARIANTS.get(variant, (None,))[0], str)
     if not own or not re.fullmatch("[a-z][a-z0-9_]{0,31}", variant): raise ValueError(
         f"variant is {variant!r}; it must be a new name of small letters, digits and _")
-    config = make_dataclass(f"{variant.title()}Config", [("variant", str, variant)], bases=(GPTConfig,), frozen=True)
+    config = make_dataclass(f"{variant.title()}Config", [("variant", str, variant)],
+        bases=(GPTConfig,), frozen=True)
     VARIANTS[variant] = config,model
     return config
 
@@ -174,8 +193,9 @@ def unwrapped(
 def _features(
     module:torch.nn.Module, # any part of a model
 )->dict: # its plain numbers, words and parameters' shapes
-    "What two parts must have in common to compute the same from the same weights; dropout may change in a run."
-    plain = {k:v for k,v in vars(module).items() if isinstance(v, (int, float, str)) and k[0]!="_"}
+    "What parts that compute the same have in common; dropout may change in a run."
+    plain = {k:v for k,v in vars(module).items()
+        if isinstance(v, (int, float, str)) and k[0]!="_"}
     for name in ("training", "p", "dropout", "inplace"): plain.pop(name, None)
     return plain | {k:p.shape for k,p in module.named_parameters(recurse=False)}
 
@@ -185,12 +205,16 @@ def _check_savable(
     tokenizer:CharTokenizer, # the tokenizer to save with it
 ):
     "Refuse what `load_checkpoint` couldn't rebuild from the config alone."
-    for (name,ours),(_,theirs) in zip_longest(model.named_modules(), blueprint(model.config).named_modules(), fillvalue=("?",None)):
-        if type(ours) is not type(theirs) or _features(ours)!=_features(theirs): raise CheckpointError(
-            f"the model isn't the one that its config describes, from {name or 'the model itself'} on "
-            f"({type(ours).__name__} for {type(theirs).__name__}): register a variant that has your parts")
+    for (name,ours),(_,theirs) in zip_longest(model.named_modules(),
+            blueprint(model.config).named_modules(), fillvalue=("?",None)):
+        if type(ours) is not type(theirs) or _features(ours)!=_features(theirs):
+            raise CheckpointError(
+                "the model isn't the one that its config describes, from "
+                f"{name or 'the model itself'} on ({type(ours).__name__} for "
+                f"{type(theirs).__name__}): register a variant that has your parts")
     if tokenizer.vocab_size != model.config.vocab_size:
-        raise CheckpointError(f"the tokenizer has {tokenizer.vocab_size} symbols and the model {model.config.vocab_size}: "
+        raise CheckpointError(f"the tokenizer has {tokenizer.vocab_size} symbols "
+            f"and the model {model.config.vocab_size}: "
             "save the tokenizer that the model learned with")
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #e6d16143
@@ -198,17 +222,19 @@ def check_savable(
     model:GPTLanguageModel, # what is to be trained
     tokenizer:CharTokenizer, # beside it
 ):
-    "CheckpointError for what could be trained and not be saved, or be saved and not be loaded."
+    "CheckpointError for what could be trained, but not saved and loaded."
     _check_savable(unwrapped(model), tokenizer)
     with TemporaryDirectory() as folder:
         first,second = Path(folder)/"first",Path(folder)/"second"
         try:
             tokenizer.save(first)
             load_tokenizer(first).save(second)
-            if first.read_bytes()!=second.read_bytes(): raise ValueError("it comes back changed")
+            if first.read_bytes()!=second.read_bytes():
+                raise ValueError("it comes back changed")
         except Exception as e: raise CheckpointError(
-            f"the tokenizer {type(tokenizer).__name__} can't be saved and loaded ({e}): "
-            "give it a method save(path) that writes JSON with a type, and READERS a reader for that type") from None
+            f"the tokenizer {type(tokenizer).__name__} can't be saved and loaded "
+            f"({e}): give it a method save(path) that writes JSON with a type, "
+            "and READERS a reader for that type") from None
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #773974c1
 def _to_bytes(
@@ -216,19 +242,25 @@ def _to_bytes(
     dtype:torch.dtype|None=None, # store them as this type
 )->bytes: # the content of a safetensors file
     "Pack tensors in the safetensors format."
-    try: return safetensors.torch.save({k:v.detach().to("cpu", dtype or v.dtype).contiguous() for k,v in tensors.items()})
-    except Exception as e: raise CheckpointError(f"these tensors can't be saved ({' '.join(str(e).split())}): give each its own memory") from e
+    try:
+        return safetensors.torch.save({k:v.detach().to("cpu", dtype or v.dtype)
+            .contiguous() for k,v in tensors.items()})
+    except Exception as e:
+        raise CheckpointError("these tensors can't be saved "
+            f"({' '.join(str(e).split())}): give each its own memory") from e
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #c4289c07
 def _pack(
     model:GPTLanguageModel, # the model
-    trainer:tuple[dict,dict]|None=None, # what training needs to go on: tensors, and JSON values
+    trainer:tuple[dict,dict]|None=None, # of the training: tensors, and JSON values
     card:str|None=None, # the model card, in Markdown
     dtype:torch.dtype|None=None, # store the weights as this type; as they are if `None`
 )->dict[str,bytes]: # file names and contents
     "The files of a checkpoint, but for the tokenizer and the manifest."
-    files = {CONFIG:_to_json({"format":FORMAT, **asdict(model.config)}), MODEL:_to_bytes(model.state_dict(), dtype)}
-    if trainer is not None: files |= {TENSORS:_to_bytes(trainer[0]), STATE:_to_json(trainer[1])}
+    files = {CONFIG:_to_json({"format":FORMAT, **asdict(model.config)}),
+        MODEL:_to_bytes(model.state_dict(), dtype)}
+    if trainer is not None:
+        files |= {TENSORS:_to_bytes(trainer[0]), STATE:_to_json(trainer[1])}
     if card is not None: files[CARD] = card.encode()
     return files
 
@@ -237,13 +269,15 @@ def save_checkpoint(
     folder:str|Path, # the folder to make; it must not exist
     model:GPTLanguageModel, # the model
     tokenizer:CharTokenizer, # its tokenizer
-    trainer:tuple[dict,dict]|None=None, # what training needs to go on: tensors, and JSON values
+    trainer:tuple[dict,dict]|None=None, # of the training: tensors, and JSON values
     card:str|None=None, # a model card, in Markdown
     dtype:torch.dtype|None=None, # store the weights as this type; as they are if `None`
 )->Path: # the new folder
     "Write a whole checkpoint or nothing."
     folder = Path(folder)
-    if os.path.lexists(folder): raise CheckpointError(f"{folder} exists and a checkpoint is never overwritten: choose another name")
+    if os.path.lexists(folder):
+        raise CheckpointError(f"{folder} exists and a checkpoint is never overwritten: "
+            "choose another name")
     model = unwrapped(model)
     _check_savable(model, tokenizer)
     files = _pack(model, trainer, card, dtype)
@@ -251,7 +285,8 @@ def save_checkpoint(
         temporary.mkdir()
         tokenizer.save(temporary/TOKENIZER)
         files[TOKENIZER] = (temporary/TOKENIZER).read_bytes()
-        files[MANIFEST] = seal({"files":{k:checksum(io.BytesIO(v)) for k,v in files.items()}})
+        files[MANIFEST] = seal(
+            {"files":{k:checksum(io.BytesIO(v)) for k,v in files.items()}})
         for name,data in files.items(): write_synced(temporary/name, data)
         sync_folder(temporary)
     return folder
@@ -260,9 +295,10 @@ def save_checkpoint(
 def _check_names(
     listed:list[str], # the names in a manifest
 )->bool: # whether they make a checkpoint
-    "The three files of a model, perhaps the two of its training, perhaps a card; nothing else, and no paths."
+    "The three files of a model, perhaps two of its training, a card; nothing else."
     optional = {*listed} - {CONFIG,MODEL,TOKENIZER,CARD}
-    return {CONFIG,MODEL,TOKENIZER} <= {*listed} and optional in (set(), {STATE,TENSORS})
+    return ({CONFIG,MODEL,TOKENIZER} <= {*listed} and
+        optional in (set(), {STATE,TENSORS}))
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #ad5f27a3
 def _read_manifest(
@@ -272,12 +308,18 @@ def _read_manifest(
     with reading(folder): plain = {e.name:e.is_file(follow_symlinks=False)
         for e in os.scandir(folder) if not e.name.startswith(".")} # as .DS_Store
     for name in sorted(plain):
-        if not plain[name]: raise CheckpointError(f"{folder/name} is a link or a folder, not a plain file: {RESTORE}")
+        if not plain[name]:
+            raise CheckpointError(
+                f"{folder/name} is a link or a folder, not a plain file: {RESTORE}")
     files = unseal(folder/MANIFEST).get("files")
     if not isinstance(files, dict) or not _check_names(files):
-        raise CheckpointError(f"{folder/MANIFEST} doesn't list the files of a checkpoint: {RESTORE}")
-    for name in sorted({*files} - {*plain}): raise CheckpointError(f"{folder/name} is missing: {RESTORE}")
-    for name in sorted({*plain} - {*files, MANIFEST}): raise CheckpointError(f"{folder/name} isn't part of this checkpoint: move it elsewhere")
+        raise CheckpointError(
+            f"{folder/MANIFEST} doesn't list the files of a checkpoint: {RESTORE}")
+    for name in sorted({*files} - {*plain}):
+        raise CheckpointError(f"{folder/name} is missing: {RESTORE}")
+    for name in sorted({*plain} - {*files, MANIFEST}):
+        raise CheckpointError(
+            f"{folder/name} isn't part of this checkpoint: move it elsewhere")
     return files
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #1f0f3ab8
@@ -285,13 +327,16 @@ def _check_fields(
     data:dict, # what config.json holds, without its format number
 ):
     "Refuse unknown fields, wrong types and missing sizes."
-    types = {f.name:type(f.default) for f in fields(classes_of(data.get("variant", ""))[0])}
+    types = {f.name:type(f.default)
+        for f in fields(classes_of(data.get("variant", ""))[0])}
     for name in ("vocab_size", "block_size", "n_embd", "n_head", "n_layer"):
         if name not in data: raise ValueError(f"the field {name} is missing")
     for name,value in data.items():
-        if name not in types: raise ValueError(f"unknown field {name!r:.40}; known: {', '.join(types)}")
+        if name not in types:
+            raise ValueError(f"unknown field {name!r:.40}; known: {', '.join(types)}")
         if type(value) is not types[name] and (type(value),types[name]) != (int,float):
-            raise ValueError(f"{name} is {value!r:.40} and should be of type {types[name].__name__}")
+            raise ValueError(f"{name} is {value!r:.40} "
+                f"and should be of type {types[name].__name__}")
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #045e9ed1
 def read_config(
@@ -303,7 +348,9 @@ def read_config(
         data = json.loads(path.read_bytes())
         version = data.pop("format", None) if isinstance(data, dict) else None
         if type(version) is not int or version < 1: raise ValueError("no format number")
-        if version > FORMAT: raise CheckpointError(f"{path} has format {version} and this gpt_scratch knows {FORMAT}: upgrade gpt_scratch")
+        if version > FORMAT:
+            raise CheckpointError(f"{path} has format {version} and this gpt_scratch "
+                f"knows {FORMAT}: upgrade gpt_scratch")
         _check_fields(data)
         return classes_of(data.get("variant", ""))[0](**data)
 
@@ -324,8 +371,12 @@ def _compare(
 ):
     "Name the first tensor that isn't as expected."
     for name,shape in expected.items():
-        if name not in header: raise CheckpointError(f"{path} has no tensor {name}, which {CONFIG} asks for: {RESTORE}")
-        if header[name] != shape: raise CheckpointError(f"{path} holds {name} as {header[name]}, {CONFIG} asks for {shape}: {RESTORE}")
+        if name not in header:
+            raise CheckpointError(
+                f"{path} has no tensor {name}, which {CONFIG} asks for: {RESTORE}")
+        if header[name] != shape:
+            raise CheckpointError(f"{path} holds {name} as {header[name]}, "
+                f"{CONFIG} asks for {shape}: {RESTORE}")
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #f06587ad
 def _check_header(
@@ -336,10 +387,15 @@ def _check_header(
     header,V,C = _read_header(path),config.vocab_size,config.n_embd
     _compare(header, {"embedding.token.weight":(V,C)}, path)
     layers = len({name.split(".")[1] for name in header if name.startswith("blocks.")})
-    if layers != config.n_layer: raise CheckpointError(f"{path} holds {layers} layers, {CONFIG} asks for n_layer {config.n_layer}: {RESTORE}")
-    expected = {name:tuple(value.shape) for name,value in blueprint(config).state_dict().items()}
+    if layers != config.n_layer:
+        raise CheckpointError(f"{path} holds {layers} layers, "
+            f"{CONFIG} asks for n_layer {config.n_layer}: {RESTORE}")
+    expected = {name:tuple(value.shape)
+        for name,value in blueprint(config).state_dict().items()}
     _compare(header, expected, path)
-    for name in sorted({*header} - {*expected}): raise CheckpointError(f"{path} holds the unknown tensor {name:.80}: {RESTORE}")
+    for name in sorted({*header} - {*expected}):
+        raise CheckpointError(
+            f"{path} holds the unknown tensor {name:.80}: {RESTORE}")
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #139e70ad
 def verify_checkpoint(
@@ -349,7 +405,9 @@ def verify_checkpoint(
     folder = Path(folder)
     for name,entry in _read_manifest(folder).items():
         with reading(folder/name), open(folder/name, "rb") as f: found = checksum(f)
-        if found != entry: raise CheckpointError(f"{folder/name} is damaged (it isn't what the manifest says): {RESTORE}")
+        if found != entry:
+            raise CheckpointError(f"{folder/name} is damaged "
+                f"(it isn't what the manifest says): {RESTORE}")
     config = read_config(folder)
     _check_header(config, folder/MODEL)
     return config
@@ -359,12 +417,13 @@ def _load_tensors(
     path:Path, # a safetensors file
     dtype:torch.dtype|None=None, # convert to this type; as stored if `None`
 )->dict[str,Tensor]: # copies on the CPU
-    "Read all tensors of a file into memory; what is to be converted must be finite floating-point numbers."
+    "Read all tensors of a file; what is to be converted must be finite floats."
     with reading(path):
         tensors = safetensors.torch.load_file(path)
         for name,value in tensors.items() if dtype else ():
             if not (value.is_floating_point() and value.isfinite().all()):
-                raise ValueError(f"{name:.80} holds something else than finite floating-point numbers")
+                raise ValueError(f"{name:.80} holds something else "
+                    "than finite floating-point numbers")
         return {k:v.to(dtype or v.dtype, copy=True) for k,v in tensors.items()}
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #747a84e1
@@ -385,8 +444,10 @@ def load_verified(
     model = blueprint(config)
     with reading(folder/TOKENIZER): tokenizer = load_tokenizer(folder/TOKENIZER)
     if tokenizer.vocab_size != model.config.vocab_size:
-        raise CheckpointError(f"{folder/TOKENIZER} has {tokenizer.vocab_size} symbols, {CONFIG} says {model.config.vocab_size}: {RESTORE}")
-    with reading(folder/MODEL): model.load_state_dict(_load_tensors(folder/MODEL, torch.float32), assign=True)
+        raise CheckpointError(f"{folder/TOKENIZER} has {tokenizer.vocab_size} symbols, "
+            f"{CONFIG} says {model.config.vocab_size}: {RESTORE}")
+    with reading(folder/MODEL):
+        model.load_state_dict(_load_tensors(folder/MODEL, torch.float32), assign=True)
     return model.to(device).eval(),tokenizer
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #53d2c66a
@@ -403,9 +464,11 @@ def read_trainer(
 )->tuple[dict,dict]: # the tensors, and the JSON values
     "The training state of a checkpoint, without another look at every byte."
     if not (folder/STATE).exists():
-        raise CheckpointError(f"{folder} holds a model without its training state: to go on, take a step-… folder of a run")
+        raise CheckpointError(f"{folder} holds a model without its training state: "
+            "to go on, take a step-… folder of a run")
     with reading(folder/STATE): state = json.loads((folder/STATE).read_bytes())
-    if not isinstance(state, dict): raise CheckpointError(f"{folder/STATE} holds no training state: {RESTORE}")
+    if not isinstance(state, dict):
+        raise CheckpointError(f"{folder/STATE} holds no training state: {RESTORE}")
     return _load_tensors(folder/TENSORS),state
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #d8984cfa
@@ -413,7 +476,9 @@ def steps(
     run:str|Path, # a run folder
 )->list[Path]: # its checkpoints, oldest first
     "The folders of a run that are named like checkpoints, valid or not."
-    found = [p for p in Path(run).glob("step-*") if re.fullmatch("step-[0-9]{1,12}", p.name) and p.is_dir() and not p.is_symlink()]
+    found = [p for p in Path(run).glob("step-*")
+        if re.fullmatch("step-[0-9]{1,12}", p.name) and p.is_dir()
+        and not p.is_symlink()]
     return sorted(found, key=lambda p: int(p.name[5:]))
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #07033068
@@ -429,7 +494,7 @@ def _is_valid(
 def latest_checkpoint(
     run:str|Path, # a run folder
 )->Path|None: # its newest valid checkpoint, or None
-    "The newest checkpoint of a run that can be trusted; damaged ones are skipped with a warning."
+    "The newest checkpoint of a run that can be trusted; a warning for damaged ones."
     return next(filter(_is_valid, reversed(steps(run))), None)
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #04692776
@@ -439,7 +504,8 @@ def write_best(
     val_loss:float, # and that one's validation loss
 ):
     "Note the best checkpoint of a run."
-    write_file(Path(run)/"best.json", seal({"checkpoint":checkpoint, "val_loss":val_loss}), CheckpointError)
+    write_file(Path(run)/"best.json",
+        seal({"checkpoint":checkpoint, "val_loss":val_loss}), CheckpointError)
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #4e72270d
 def read_best(
@@ -450,18 +516,21 @@ def read_best(
     if not path.exists(): return None
     best = unseal(path)
     known = re.fullmatch("step-[0-9]{1,12}", str(best.get("checkpoint")))
-    if not known or type(best.get("val_loss")) not in (int, float) or best["val_loss"]!=best["val_loss"]:
-        raise CheckpointError(f"{path} names no checkpoint of this run: delete it to use the newest")
+    if (not known or type(best.get("val_loss")) not in (int, float)
+            or best["val_loss"]!=best["val_loss"]):
+        raise CheckpointError(f"{path} names no checkpoint of this run: "
+            "delete it to use the newest")
     return best
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #4a44e12d
 def is_ours(
     folder:Path, # anything
 )->bool: # whether it may be deleted
-    "Whether a folder holds the files of a checkpoint, whole or damaged, and nothing of somebody else's."
+    "Whether a folder holds files of a checkpoint, whole or damaged, and nothing else."
     if not folder.is_dir() or folder.is_symlink(): return False
     names = {p.name for p in folder.iterdir()} - {".DS_Store"}
-    return MANIFEST in names and names <= {CONFIG,MODEL,TOKENIZER,STATE,TENSORS,CARD,MANIFEST}
+    return (MANIFEST in names and
+        names <= {CONFIG,MODEL,TOKENIZER,STATE,TENSORS,CARD,MANIFEST})
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #e147f50c
 def set_aside(
@@ -469,7 +538,8 @@ def set_aside(
 ):
     "Give whatever is there another name, and say so."
     if not os.path.lexists(path): return
-    free = next(p for i in count(1) if not os.path.lexists(p := path.with_name(f"{path.name}-{i}")))
+    free = next(p for i in count(1)
+        if not os.path.lexists(p := path.with_name(f"{path.name}-{i}")))
     path.rename(free)
     warnings.warn(f"{path} was in the way: it is now {free}", stacklevel=2)
 
@@ -481,10 +551,12 @@ def prune_checkpoints(
     "Delete old checkpoints of a run; the best and the newest `keep` that verify stay."
     if keep < 1: raise ValueError(f"keep is {keep}: at least 1 checkpoint has to stay")
     every = steps(run)
-    kept = list(islice(filter(_is_valid, reversed(every)), keep)) if len(every) > keep else []
+    kept = (list(islice(filter(_is_valid, reversed(every)), keep))
+        if len(every) > keep else [])
     if len(kept) < keep: return []
     try: best = (read_best(run) or {}).get("checkpoint")
-    except CheckpointError as e: return warnings.warn(f"no checkpoint was deleted: {e}", stacklevel=2) or []
+    except CheckpointError as e:
+        return warnings.warn(f"no checkpoint was deleted: {e}", stacklevel=2) or []
     old = [p for p in every[:every.index(kept[-1])] if p.name != best and is_ours(p)]
     for p in old: remove(p.rename(p.with_name(f".tmp-{os.getpid()}-{p.name}")))
     return old
@@ -493,7 +565,7 @@ def prune_checkpoints(
 def _is_running(
     pid:int, # the number of a process
 )->bool: # whether another process has that number now
-    "Whether some other process is alive under this number; where the system can't say, it isn't."
+    "Whether another process has this number; where the system can't say, none has."
     if os.name != "posix" or pid == os.getpid(): return False
     try: os.kill(pid, 0)
     except (ProcessLookupError, OverflowError): return False
@@ -505,8 +577,10 @@ def remove_leftovers(
     folder:str|Path, # a run folder, or any folder that checkpoints are saved in
 )->list[Path]: # what was deleted
     "Delete what killed processes left behind; call it when a run starts."
-    owner = lambda path: re.match(r"\.tmp-([1-9][0-9]{0,8})-([0-9a-f]{8}-|step-[0-9])", path.name)
-    left = [p for p in Path(folder).glob(".tmp-*") if owner(p) and not _is_running(int(owner(p)[1]))]
+    owner = lambda path: re.match(
+        r"\.tmp-([1-9][0-9]{0,8})-([0-9a-f]{8}-|step-[0-9])", path.name)
+    left = [p for p in Path(folder).glob(".tmp-*")
+        if owner(p) and not _is_running(int(owner(p)[1]))]
     for p in left: remove(p)
     return left
 
@@ -530,7 +604,8 @@ def best_checkpoint(
         if best:
             verify_checkpoint(run/best["checkpoint"])
             return run/best["checkpoint"]
-    except CheckpointError as e: warnings.warn(f"not the best checkpoint but the newest: {e}", stacklevel=2)
+    except CheckpointError as e:
+        warnings.warn(f"not the best checkpoint but the newest: {e}", stacklevel=2)
     return latest_checkpoint(run)
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #c98d8cfe
@@ -542,10 +617,13 @@ def find_checkpoint(
     folder = Path(name_or_folder)
     if not os.path.isdir(folder):
         shipped = ", ".join(shipped_models()) or "none here"
-        raise CheckpointError(f"there is no checkpoint {str(name_or_folder)!r:.200}: name the folder of a checkpoint or a run, or a shipped model ({shipped})")
+        raise CheckpointError(f"there is no checkpoint {str(name_or_folder)!r:.200}: "
+            f"name the folder of a checkpoint or a run, or a shipped model ({shipped})")
     if any((folder/name).exists() for name in (CONFIG,MODEL,MANIFEST)): return folder
     best = best_checkpoint(folder)
-    if not best: raise CheckpointError(f"{folder} holds no valid checkpoint: name a checkpoint's folder, or that of a run with step-… folders")
+    if not best:
+        raise CheckpointError(f"{folder} holds no valid checkpoint: name a "
+            "checkpoint's folder, or that of a run with step-… folders")
     return best
 
 # %% ../../nbs/toolbox/checkpoint.ipynb #f4249feb
