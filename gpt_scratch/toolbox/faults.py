@@ -16,13 +16,14 @@ __all__ = ['KEPT', 'Stopper', 'Stopped', 'is_interactive', 'remedies', 'paramete
 
 # %% ../../nbs/toolbox/faults.ipynb #b8b1f842
 class Stopper:
-    "A context that notes the first Ctrl-C or SIGTERM in `signal`; the second one acts as it always did."
+    "A context that notes a first Ctrl-C or SIGTERM; a second acts as it always did."
     def __enter__(self):
         "Take over both signals, where the system lets us."
         self.signal,self.old = None,{}
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
-                if signal.getsignal(number) is not signal.SIG_IGN: self.old[number] = signal.signal(number, self.note)
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    self.old[number] = signal.signal(number, self.note)
         return self
 
     def note(self,
@@ -39,7 +40,7 @@ class Stopper:
 
 # %% ../../nbs/toolbox/faults.ipynb #b6a15dc0
 class Stopped(KeyboardInterrupt):
-    "What ends a program that was asked to stop, as Ctrl-C does; the message says what was saved."
+    "Ends a program that was asked to stop, as Ctrl-C does; says what was saved."
     def __init__(self,
         number:int, # the signal
         message:str, # what was saved, and how to go on
@@ -74,7 +75,8 @@ def parameters_of(
     return sum(p.numel() for p in blueprint(config).parameters())
 
 # %% ../../nbs/toolbox/faults.ipynb #84f0d20b
-KEPT = {"float32":(48, 8, 12), "bfloat16":(28, 10, 12)} # bytes per token and layer: times C, times C with dropout, times H·T with dropout
+# bytes per token and layer: times C, times C with dropout, times H·T with dropout
+KEPT = {"float32":(48, 8, 12), "bfloat16":(28, 10, 12)}
 
 def estimate_memory(
     config:GPTConfig, # the shape of the model
@@ -84,10 +86,13 @@ def estimate_memory(
     "Predict the memory of a training step from the shapes alone."
     c,parameters,narrow = config,parameters_of(config),dtype!="float32"
     plain,masks,rows = KEPT[dtype]
-    layer = plain*c.n_embd + (masks*c.n_embd + rows*c.n_head*c.block_size if c.dropout else 0)
+    layer = plain*c.n_embd + (
+        masks*c.n_embd + rows*c.n_head*c.block_size if c.dropout else 0)
     token = c.n_layer*layer + (6 if narrow else 8)*c.n_embd + 4*c.vocab_size
-    activations = batch_size*c.block_size*token + (2*parameters if narrow else 0) # the weights once more in 16 bits
-    return dict(parameters=4*parameters, gradients=4*parameters, optimizer=8*parameters, activations=activations)
+    # in 16 bits the weights are kept once more
+    activations = batch_size*c.block_size*token + (2*parameters if narrow else 0)
+    return dict(parameters=4*parameters, gradients=4*parameters,
+        optimizer=8*parameters, activations=activations)
 
 # %% ../../nbs/toolbox/faults.ipynb #3093251e
 def fitting_batch(
@@ -96,11 +101,13 @@ def fitting_batch(
     gradient_accumulation_steps:int, # and how many of it made a step
     available:int, # bytes of memory
     dtype:str="float32", # of the matrix products
-)->tuple[int,int]|None: # batch_size and gradient_accumulation_steps with the same product, or None if nothing fits
+)->tuple[int,int]|None: # the new pair, of the same product, or None if nothing fits
     "The largest smaller batch that fits and gives the same step."
     for parts in range(2, batch_size+1):
         small = batch_size//parts
-        if batch_size%parts==0 and sum(estimate_memory(config, small, dtype).values())<.9*available: return small,gradient_accumulation_steps*parts
+        if (batch_size%parts==0 and
+                sum(estimate_memory(config, small, dtype).values())<.9*available):
+            return small,gradient_accumulation_steps*parts
 
 # %% ../../nbs/toolbox/faults.ipynb #f7f237a7
 class OutOfMemory(ValueError):
@@ -115,10 +122,16 @@ def explain_memory(
     dtype:str="float32", # of the matrix products
 )->OutOfMemory: # to be raised
     "What a step needs, and a batch that fits."
-    needs,mib = estimate_memory(config, batch_size, dtype),lambda n: f"{n/2**20:,.{int(n<2**24)}f} MiB"
-    fit = fitting_batch(config, batch_size, gradient_accumulation_steps, available, dtype)
-    remedy = "the same step in smaller parts fits: batch_size={}, gradient_accumulation_steps={}".format(*fit) if fit else "no batch of this model fits: take a smaller block_size, n_layer or n_embd"
-    return OutOfMemory(f"out of memory: a step needs about {mib(sum(needs.values()))} ({', '.join(f'{k} {mib(v)}' for k,v in needs.items())}), the device has {mib(available)}; {remedy}")
+    needs,mib = (estimate_memory(config, batch_size, dtype),
+        lambda n: f"{n/2**20:,.{int(n<2**24)}f} MiB")
+    fit = fitting_batch(config, batch_size, gradient_accumulation_steps,
+        available, dtype)
+    remedy = (("the same step in smaller parts fits: batch_size={}, "
+        "gradient_accumulation_steps={}").format(*fit) if fit else
+        "no batch of this model fits: take a smaller block_size, n_layer or n_embd")
+    return OutOfMemory(f"out of memory: a step needs about {mib(sum(needs.values()))} "
+        f"({', '.join(f'{k} {mib(v)}' for k,v in needs.items())}), "
+        f"the device has {mib(available)}; {remedy}")
 
 # %% ../../nbs/toolbox/faults.ipynb #0ab6c313
 def is_out_of_memory(
@@ -126,7 +139,8 @@ def is_out_of_memory(
 )->bool: # whether memory was short
     "Whether an error says that memory, of a GPU or of the machine, was not enough."
     words = ("t allocate memory", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
-    short = isinstance(error, RuntimeError) and any(word in str(error) for word in words)
+    short = (isinstance(error, RuntimeError) and
+        any(word in str(error) for word in words))
     return short or isinstance(error, (torch.cuda.OutOfMemoryError, MemoryError))
 
 # %% ../../nbs/toolbox/faults.ipynb #6714b470
@@ -137,4 +151,5 @@ def memory_size(
     if device.type=="cuda": return torch.cuda.mem_get_info(device)[1]
     if device.type=="mps": return torch.mps.recommended_max_memory()
     try: return os.sysconf("SC_PAGE_SIZE")*os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError): return 2**33 # a guess where the system doesn't say
+    # a guess where the system doesn't say
+    except (AttributeError, ValueError, OSError): return 2**33

@@ -26,11 +26,12 @@ def printable(
     text:str, # may come from a file that nobody knows
 )->str: # on one line, with nothing in it that a terminal would obey
     "Show control characters by their codes, and line ends as spaces."
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in " ".join(text.split()))
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}"
+        for c in " ".join(text.split()))
 
 # %% ../../nbs/toolbox/files.ipynb #963e5e3f
 class FileError(ValueError):
-    "A file that can't be read, trusted or written; the message names it and says what to do."
+    "A file that can't be read, trusted or written; the message says what to do."
     def __init__(self,
         message:str, # may quote the file
     ):
@@ -42,12 +43,16 @@ def decode_text(
     name:str="text", # what to call it in an error
 )->str: # the text, with `\n` at the end of every line
     "Decode UTF-8, or say which byte is not."
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"): raise FileError(f"{name} is UTF-16: save it as UTF-8")
-    if 0 in data: raise FileError(f"{name} looks binary (a zero byte at position {data.index(0)}): a text file is needed")
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise FileError(f"{name} is UTF-16: save it as UTF-8")
+    if 0 in data:
+        raise FileError(f"{name} looks binary (a zero byte at position "
+            f"{data.index(0)}): a text file is needed")
     try: text = data.decode("utf-8-sig")
     except UnicodeDecodeError as e:
         line = data.count(b"\n", 0, e.start) + 1
-        raise FileError(f"{name} is not UTF-8: byte 0x{data[e.start]:02x} at position {e.start}, line {line}; save it as UTF-8") from None
+        raise FileError(f"{name} is not UTF-8: byte 0x{data[e.start]:02x} at position "
+            f"{e.start}, line {line}; save it as UTF-8") from None
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 # %% ../../nbs/toolbox/files.ipynb #c6780696
@@ -56,10 +61,12 @@ def check_file(
 ):
     "`FileError` for what isn't a plain file; a pipe or a device might never end."
     try: kind = path.stat().st_mode
-    except FileNotFoundError: raise FileError(f"{path} doesn't exist: name a UTF-8 text file") from None
+    except FileNotFoundError:
+        raise FileError(f"{path} doesn't exist: name a UTF-8 text file") from None
     except (OSError, ValueError): return # reading will say why
     if S_ISDIR(kind): raise FileError(f"{path} is a folder: name one text file in it")
-    if not S_ISREG(kind): raise FileError(f"{path} is a pipe or a device: name a text file")
+    if not S_ISREG(kind):
+        raise FileError(f"{path} is a pipe or a device: name a text file")
 
 # %% ../../nbs/toolbox/files.ipynb #d57104e6
 def read_text(
@@ -69,9 +76,12 @@ def read_text(
     path = Path(path)
     check_file(path)
     try: data = path.read_bytes()
-    except (OSError, ValueError) as e: raise FileError(f"{path} can't be read: {getattr(e, 'strerror', None) or e}") from None
+    except (OSError, ValueError) as e:
+        raise FileError(f"{path} can't be read: "
+            f"{getattr(e, 'strerror', None) or e}") from None
     text = decode_text(data, str(path))
-    if not text.strip(): raise FileError(f"{path} is empty: name a file with some text in it")
+    if not text.strip():
+        raise FileError(f"{path} is empty: name a file with some text in it")
     return text
 
 # %% ../../nbs/toolbox/files.ipynb #1c381c9b
@@ -107,7 +117,8 @@ def not_written(
     "Explain why `path` couldn't be written."
     reason,remedy = error.strerror or str(error),"choose a place that can be written to"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        free = shutil.disk_usage(next(p for p in path.absolute().parents if p.exists())).free
+        free = shutil.disk_usage(
+            next(p for p in path.absolute().parents if p.exists())).free
         reason = f"{reason}; needed: {needed:,} bytes, free: {free:,}"
         remedy = "make room and save again"
     return kind(f"{path} can't be written ({reason}) and nothing was changed: {remedy}")
@@ -128,7 +139,7 @@ def whole(
     needed:int=0, # its size in bytes, for the message when the disk is full
     kind:type=FileError, # the exception when it can't be written
 ):
-    "Yield a temporary name; what is written there becomes `path` if all goes well, and vanishes if not."
+    "Yield a temporary name; what is written there becomes `path`, or vanishes."
     path = Path(path)
     temporary = path.with_name(f".tmp-{os.getpid()}-{token_hex(4)}-{path.name}")
     try:
@@ -155,13 +166,16 @@ def write_file(
 def is_free(
     folder:Path, # where a run wants to go
 )->bool: # whether it can
-    "Whether a folder doesn't exist, is empty, or holds only what a run leaves that was killed before its first save."
+    "Whether a folder is missing, empty, or left by a run that never saved."
     if not os.path.lexists(folder): return True
     if not folder.is_dir(): return False
-    names = {p.name for p in folder.iterdir() if not re.match(r"\.(lock$|DS_Store$|tmp-[1-9])", p.name)}
-    if names-{"history.jsonl", "ids.bin", "ids.json", "tensorboard", "wandb"}: return False
+    names = {p.name for p in folder.iterdir()
+        if not re.match(r"\.(lock$|DS_Store$|tmp-[1-9])", p.name)}
+    if names-{"history.jsonl", "ids.bin", "ids.json", "tensorboard", "wandb"}:
+        return False
     if "history.jsonl" not in names: return not names or "ids.bin" in names
-    with open(folder/"history.jsonl", encoding="utf-8", errors="replace") as file: first = file.readline(200)
+    with open(folder/"history.jsonl", encoding="utf-8", errors="replace") as file:
+        first = file.readline(200)
     return first=="" or first.startswith('{"step": ')
 
 
@@ -196,26 +210,31 @@ def pieces(
         return
     try:
         with open(text, encoding="utf-8-sig") as file:
-            while piece := file.read(chunk): yield piece if "\0" not in piece else read_text(text)
+            while piece := file.read(chunk):
+                yield piece if "\0" not in piece else read_text(text)
     except UnicodeDecodeError: read_text(text) # says where
 
 # %% ../../nbs/toolbox/files.ipynb #28c95243
 def encode_pieces(
     parts:Iterable[str], # a text in pieces
     tokenizer:CharTokenizer, # or any other
-    errors:str="strict", # unknown characters: "strict" refuses them, "skip" leaves them out
+    errors:str="strict", # unknown characters: "strict" refuses, "skip" drops them
 )->Iterator[list[int]]: # lists that together are the ids of the text
     "Encode a text piece by piece; what may go on in the next piece waits for it."
-    encode = tokenizer.encode if errors=="strict" else partial(tokenizer.encode, errors=errors)
+    encode = (tokenizer.encode if errors=="strict" else
+        partial(tokenizer.encode, errors=errors))
     anywhere,held,before = isinstance(tokenizer, CharTokenizer),[],0
     try:
         for piece in parts:
-            cut = re.match(r"(?s).*" if anywhere else r"(?s).*(?= \S)", piece) # before the last word
+            # before the last word
+            cut = re.match(r"(?s).*" if anywhere else r"(?s).*(?= \S)", piece)
             if cut: yield encode("".join(held)+cut[0])
-            held,before = [piece[cut.end():]] if cut else held+[piece],before+len(piece)
+            held = [piece[cut.end():]] if cut else held+[piece]
+            before += len(piece)
         yield encode("".join(held))
     except UnknownCharacter as e: # its position in the whole text
-        raise UnknownCharacter(e.character, before+e.position, tokenizer.itos) from None
+        raise UnknownCharacter(e.character, before+e.position,
+            tokenizer.itos) from None
 
 # %% ../../nbs/toolbox/files.ipynb #c934ac60
 def id_type(
@@ -231,7 +250,8 @@ def load_ids(
 )->Tensor: # the ids, memory-mapped, `(N,)`
     "Open a file of ids without reading it."
     import torch # not above: a program that only reads a text needn't wait for it
-    if not os.path.getsize(path): return torch.zeros(0, dtype=torch.int32) # nothing to map
+    # nothing to map
+    if not os.path.getsize(path): return torch.zeros(0, dtype=torch.int32)
     return torch.from_numpy(np.memmap(path, dtype=dtype, mode="c"))
 
 # %% ../../nbs/toolbox/files.ipynb #b6599aec
@@ -240,9 +260,9 @@ def encode_file(
     tokenizer:CharTokenizer, # or any other; turns each piece into ids
     out:str|Path, # the file of ids to write; replaced only when the new one is complete
     chunk:int=2**20, # characters to hold in memory at a time
-    errors:str="strict", # unknown characters: "strict" refuses them, "skip" leaves them out
+    errors:str="strict", # unknown characters: "strict" refuses, "skip" drops them
 )->Tensor: # the ids, memory-mapped, `(N,)`
-    "Encode a text into a file of ids and open that, with one piece in memory at a time."
+    "Encode a text into a file of ids and open it, with one piece in memory at a time."
     dtype = id_type(tokenizer)
     with whole(out) as temporary, open(temporary, "wb") as file:
         for ids in encode_pieces(pieces(text, chunk), tokenizer, errors):
@@ -256,11 +276,17 @@ def take_text(
     text:str|Path, # the text itself, or the path of a UTF-8 file
 )->str|Path: # the text, or the path of a large file
     "The text to work with; `FileError` if there is none."
-    if isinstance(text, Path): return text if text.is_file() and text.stat().st_size>LARGE else read_text(text)
-    if len(text)<1000 and "\n" not in text and (text.endswith(".txt") or os.path.isfile(text)):
-        raise FileError(f"the text is {text!r}, which is the name of a file: for a file, pass a Path")
-    if not text.strip(): raise FileError("the text is empty: give one with some characters in it")
-    if "\0" in text: raise FileError(f"the text looks binary (a zero character at position {text.index(chr(0))}): take it out")
+    if isinstance(text, Path):
+        return text if text.is_file() and text.stat().st_size>LARGE else read_text(text)
+    if (len(text)<1000 and "\n" not in text and
+            (text.endswith(".txt") or os.path.isfile(text))):
+        raise FileError(f"the text is {text!r}, which is the name of a file: "
+            "for a file, pass a Path")
+    if not text.strip():
+        raise FileError("the text is empty: give one with some characters in it")
+    if "\0" in text:
+        raise FileError("the text looks binary (a zero character at position "
+            f"{text.index(chr(0))}): take it out")
     return text
 
 # %% ../../nbs/toolbox/files.ipynb #ceaaba2a
@@ -271,10 +297,12 @@ def make_tokenizer(
 )->object: # with `encode`, `decode`, `save` and `vocab_size`
     "The tokenizer for a text."
     if vocab_size is not None and tokenizer!="bpe": raise ValueError(
-        f'vocab_size is {vocab_size!r}, but it follows from the text; it is an option with tokenizer="bpe" only')
+        f"vocab_size is {vocab_size!r}, but it follows from the text; "
+        'it is an option with tokenizer="bpe" only')
     if not isinstance(tokenizer, str): return tokenizer
     if tokenizer=="char": return CharTokenizer(set().union(*pieces(text)))
-    if tokenizer!="bpe": raise ValueError(f'tokenizer is {tokenizer!r}; it must be "char" or "bpe"')
+    if tokenizer!="bpe":
+        raise ValueError(f'tokenizer is {tokenizer!r}; it must be "char" or "bpe"')
     from gpt_scratch.beyond.bytepairs import BPETokenizer
     whole_text = text if isinstance(text, str) else read_text(text)
     return BPETokenizer.train(whole_text, 1024 if vocab_size is None else vocab_size)
@@ -282,7 +310,7 @@ def make_tokenizer(
 # %% ../../nbs/toolbox/files.ipynb #4effd0bd
 def note_of(
     folder:Path, # of a run
-)->dict: # path and checksum of the text, length and checksum of the ids; empty if there is no whole note
+)->dict: # path and checksum of the text, length and checksum of the ids; or empty
     "What `remember` noted."
     try: note = json.loads((folder/"ids.json").read_text(encoding="utf-8"))
     except (OSError, ValueError): return {}
@@ -296,7 +324,8 @@ def remember(
 ):
     "Note beside the ids of which file they are."
     with open(source, "rb") as file: text = checksum(file)
-    write_file(folder/"ids.json", json.dumps({"path":str(source.absolute()), "text":text, "ids":fingerprint(ids)}))
+    write_file(folder/"ids.json", json.dumps({"path":str(source.absolute()),
+        "text":text, "ids":fingerprint(ids)}))
 
 # %% ../../nbs/toolbox/files.ipynb #49ce1e7d
 def recall(
@@ -304,14 +333,16 @@ def recall(
     source:Path, # the file whose ids are wanted
     tokenizer:object, # which made them
 )->Tensor|None: # the ids, or None if they have to be made
-    "The ids that `remember` left, if file and ids are still the same; the file may have moved."
+    "What `remember` left, if file and ids are the same; the file may have moved."
     try:
         note = note_of(folder)
         with open(source, "rb") as file: same = note["text"]==checksum(file)
         ids = load_ids(folder/"ids.bin", id_type(tokenizer))
         if not same or note["ids"]!=fingerprint(ids): return None
     except (OSError, ValueError, KeyError): return None
-    if note.get("path")!=str(source.absolute()): write_file(folder/"ids.json", json.dumps(note|{"path":str(source.absolute())}))
+    if note.get("path")!=str(source.absolute()):
+        write_file(folder/"ids.json",
+            json.dumps(note|{"path":str(source.absolute())}))
     return ids
 
 # %% ../../nbs/toolbox/files.ipynb #230a6497
@@ -326,8 +357,12 @@ def remembered(
     path = Path(note["path"])
     try:
         with open(path, "rb") as file: same = checksum(file)==note["text"]
-    except OSError: raise FileError(f"{folder} learns from {path}, which can't be read now: say where its text is") from None
-    if not same: raise FileError(f"{folder} learns from {path}, which has changed: say where its text is")
+    except OSError:
+        raise FileError(f"{folder} learns from {path}, which can't be read now: "
+            "say where its text is") from None
+    if not same:
+        raise FileError(f"{folder} learns from {path}, which has changed: "
+            "say where its text is")
     return path
 
 # %% ../../nbs/toolbox/files.ipynb #bd6368f9
@@ -335,7 +370,7 @@ def prepare(
     text:str|Path, # the text itself, or the path of a UTF-8 file
     tokenizer:str|object="char", # "char", "bpe", or a tokenizer that exists already
     folder:Path|None=None, # where a file's ids are kept; None keeps them in memory
-    errors:str="strict", # characters that the tokenizer doesn't know: "strict" refuses, "skip" leaves them out
+    errors:str="strict", # unknown characters: "strict" refuses, "skip" drops them
     vocab_size:int|None=None, # number of tokens, with "bpe" only; 1,024 if None
 )->tuple[object,Tensor]: # the tokenizer, and the ids `(N,)`
     "A text as ids, with the tokenizer that made them."
@@ -346,9 +381,13 @@ def prepare(
         if (ids := recall(folder, source, tokenizer)) is not None: return tokenizer,ids
     text = take_text(text)
     tokenizer = make_tokenizer(text, tokenizer, vocab_size)
-    if not source: return tokenizer,torch.tensor([i for ids in encode_pieces(pieces(text), tokenizer, errors) for i in ids])
-    if note := note_of(folder): # a run that goes on keeps its ids until these turn out to be the same
-        ids = torch.from_numpy(np.concatenate([np.array(part, np.int32) for part in encode_pieces(pieces(text), tokenizer, errors)]))
+    if not source:
+        return tokenizer,torch.tensor([i
+            for ids in encode_pieces(pieces(text), tokenizer, errors) for i in ids])
+    # a run that goes on keeps its ids until these turn out to be the same
+    if note := note_of(folder):
+        ids = torch.from_numpy(np.concatenate([np.array(part, np.int32)
+            for part in encode_pieces(pieces(text), tokenizer, errors)]))
         if fingerprint(ids)!=note["ids"]: return tokenizer,ids
     ids = encode_file(text, tokenizer, folder/"ids.bin", errors=errors)
     remember(folder, source, ids)

@@ -14,7 +14,8 @@ import safetensors.torch,torch
 from torch import Tensor
 import gpt_scratch
 from ..model import GPTLanguageModel
-from .checkpoint import CheckpointError,find_checkpoint,load_checkpoint,write_file
+from .checkpoint import (
+    CheckpointError,find_checkpoint,load_checkpoint,write_file)
 
 # %% auto #0
 __all__ = ['live_file', 'quantize', 'to_int8', 'from_int8', 'rounded', 'stored', 'fill', 'script_json', 'page_files',
@@ -53,8 +54,10 @@ def from_int8(
     small:dict[str,Tensor], # what `to_int8` gave
 )->dict[str,Tensor]: # float32, rounded as they are there
     "The weights that an int8 form stands for."
-    scaled = lambda name,value: value*small[f"{name}.scale"][:,None] if value.dtype==torch.int8 else value
-    return {name:scaled(name, value) for name,value in small.items() if not name.endswith(".scale")}
+    scaled = lambda name,value: (value*small[f"{name}.scale"][:,None]
+        if value.dtype==torch.int8 else value)
+    return {name:scaled(name, value) for name,value in small.items()
+        if not name.endswith(".scale")}
 
 # %% ../../nbs/toolbox/html.ipynb #df98ee85
 def rounded(
@@ -63,7 +66,8 @@ def rounded(
 )->dict[str,Tensor]: # what a file of this kind holds
     "A model's weights as they will be stored."
     if dtype=="int8": return to_int8(model.state_dict())
-    return {name:value.to(getattr(torch, dtype)) for name,value in model.state_dict().items()}
+    return {name:value.to(getattr(torch, dtype))
+        for name,value in model.state_dict().items()}
 
 # %% ../../nbs/toolbox/html.ipynb #1f71813a
 def stored(
@@ -71,7 +75,8 @@ def stored(
     dtype:str, # "int8", "float16" or "float32"
 )->GPTLanguageModel: # the same, with the numbers that come back from the file
     "Round a model as the file will."
-    model.load_state_dict({name:value.float() for name,value in from_int8(rounded(model, dtype)).items()})
+    model.load_state_dict({name:value.float()
+        for name,value in from_int8(rounded(model, dtype)).items()})
     return model
 
 # %% ../../nbs/toolbox/html.ipynb #d2f79a73
@@ -103,7 +108,9 @@ def page_files(
         from gpt_scratch.beyond.obeying import continuing
         model,variant = continuing(model),""
         config = json.dumps({"format":1, **asdict(model.config)})
-    if variant not in ("", "speedrun"): raise CheckpointError(f"{folder} is a model of variant {variant}: the page runs the course's GPT and the speedrun's")
+    if variant not in ("", "speedrun"):
+        raise CheckpointError(f"{folder} is a model of variant {variant}: "
+            "the page runs the course's GPT and the speedrun's")
     weights = base64.b64encode(safetensors.torch.save(rounded(model, dtype))).decode()
     return dict(config=config, tokenizer=read("tokenizer.json"), weights=weights)
 
@@ -111,13 +118,15 @@ def page_files(
 def first_words(
     folder:Path, # a checkpoint
 )->str: # a text to begin with that it knows
-    "The course's prompt if the model knows its characters, else the beginning of a line."
+    "The course's prompt if the model knows its characters, else a line's start."
     tokenizer = load_checkpoint(folder)[1]
-    return "ROMEO:\n" if len(tokenizer.decode(tokenizer.encode("ROMEO:\n", errors="skip")))==7 else "\n"
+    return ("ROMEO:\n"
+        if len(tokenizer.decode(tokenizer.encode("ROMEO:\n", errors="skip")))==7
+        else "\n")
 
 # %% ../../nbs/toolbox/html.ipynb #e9407749
 def live_page(
-    checkpoint:str|Path, # a model that comes with the package, or the folder of a checkpoint or a run
+    checkpoint:str|Path, # a model of the package, or the folder of a checkpoint or run
     dtype:str="int8", # how to store the weights: "int8", "float16" or "float32"
 )->str: # HTML that needs nothing else
     "A model and all it needs to write, as one page."
@@ -126,9 +135,12 @@ def live_page(
     data = page_files(folder, dtype) | dict(name=name, prompt=first_words(folder))
     scripts = {part:live_file(f"{part}.js") for part in ("read", "gpt", "work", "page")}
     text = html.escape(card.read_text(encoding="utf-8")) if card.exists() else ""
-    return fill(live_file("page.html"), title=html.escape(name), css=live_file("live.css"), files=script_json(data), **scripts,
-        card=text and f"<details><summary>Model card</summary><pre>{text}</pre></details>",
-        about=f"Made by gpt_scratch {gpt_scratch.__version__}; weights stored as {dtype}.")
+    return fill(live_file("page.html"), title=html.escape(name),
+        css=live_file("live.css"), files=script_json(data), **scripts,
+        card=text and ("<details><summary>Model card</summary>"
+            f"<pre>{text}</pre></details>"),
+        about=f"Made by gpt_scratch {gpt_scratch.__version__}; "
+            f"weights stored as {dtype}.")
 
 # %% ../../nbs/toolbox/html.ipynb #35157dc8
 class _Hand(BaseHTTPRequestHandler):

@@ -14,17 +14,19 @@ from .slicer import chapter_files
 __all__ = ['WELCOME', 'lessons', 'site', 'page', 'aim', 'directives', 'is_solution', 'learner_copy', 'write_copies']
 
 # %% ../../nbs/toolbox/learn.ipynb #964578c9
-def lessons()->dict[str,Path]: # file names of the copies, and the notebooks, in reading order
+def lessons()->dict[str,Path]: # the copies' names and the notebooks, in reading order
     "The lessons that a learner works through."
     found = chapter_files()
-    first,last = [found["learning"].with_name("tensors.ipynb"),found["learning"]],[found["bytepairs"]]
+    first,last = ([found["learning"].with_name("tensors.ipynb"),found["learning"]],
+        [found["bytepairs"]])
     numbered = [path for path in found.values() if re.match(r"0\d_", path.name)]
     return {path.name:path for path in first+numbered+last}
 
 # %% ../../nbs/toolbox/learn.ipynb #b3f2916c
 def site()->str: # with a slash at its end
     "The address of the course's site."
-    urls = dict(line.split(", ", 1) for line in metadata("gpt_scratch").get_all("Project-URL"))
+    urls = dict(line.split(", ", 1)
+        for line in metadata("gpt_scratch").get_all("Project-URL"))
     return urls["Documentation"]+"/"
 
 # %% ../../nbs/toolbox/learn.ipynb #882563a6
@@ -41,32 +43,39 @@ def aim(
     path:Path, # the lesson
 )->str: # the same for a copy
     "Links that work in a learner's folder, and none of Quarto's braces."
-    if path.parent.name in ("primer", "beyond"): # links as they would stand one folder higher, where the copies are
-        text = re.sub(r"\]\((\w+\.ipynb)", rf"]({path.parent.name}/\1", text).replace("](../", "](")
+    # links as they would stand one folder higher, where the copies are
+    if path.parent.name in ("primer", "beyond"):
+        text = re.sub(r"\]\((\w+\.ipynb)", rf"]({path.parent.name}/\1",
+            text).replace("](../", "](")
     def away(link):
         stem,anchor = link[1],link[2] or ""
         name = f"{stem.split('/')[-1]}.ipynb"
         if name in lessons(): return f"]({name}{anchor})"
         return f"]({site()}{re.sub(r'0[0-9]_', '', stem)}.html{anchor})"
     text = re.sub(r"\]\(([\w/]+)\.ipynb(#[^)]*)?\)", away, text)
-    return re.sub(r'(\]\([^)]*\))\{[^}]*\}', r"\1", text.replace("](images/", f"]({site()}images/"))
+    return re.sub(r'(\]\([^)]*\))\{[^}]*\}', r"\1",
+        text.replace("](images/", f"]({site()}images/"))
 
 # %% ../../nbs/toolbox/learn.ipynb #dae43e9e
-WELCOME = """This is the learner's copy of [the lesson]({page}): its exercises wait near the end, without their solutions. A check below an exercise
-fails until your code is right and says nothing once it is. The solutions stand folded on the lesson's page."""
+WELCOME = """This is the learner's copy of [the lesson]({page}): its exercises wait
+near the end, without their solutions. A check below an exercise fails until your
+code is right and says nothing once it is. The solutions stand folded on the
+lesson's page."""
 
 def directives(
     cell:dict, # of a notebook
 )->set[str]: # such as "hide" or "exercise"
     "The names of a code cell's directives."
-    return set(re.findall(r"(?m)^#\| *([\w-]+)", "".join(cell["source"]))) if cell["cell_type"]=="code" else set()
+    if cell["cell_type"]!="code": return set()
+    return set(re.findall(r"(?m)^#\| *([\w-]+)", "".join(cell["source"])))
 
 # %% ../../nbs/toolbox/learn.ipynb #83d8b98b
 def is_solution(
     cell:dict, # of a notebook
 )->bool:
     "Whether a learner should find this alone."
-    return "solution" in directives(cell) or "".join(cell["source"]).startswith("<!-- solution -->")
+    return ("solution" in directives(cell) or
+        "".join(cell["source"]).startswith("<!-- solution -->"))
 
 # %% ../../nbs/toolbox/learn.ipynb #6c4671c5
 def learner_copy(
@@ -74,35 +83,44 @@ def learner_copy(
 )->dict: # a notebook
     "A lesson without solutions and outputs."
     nb = json.loads(path.read_text(encoding="utf-8"))
-    ours = lambda cell: "default_exp" in directives(cell) or re.search(r"nbdev_export\(", "".join(cell["source"]))
-    nb["cells"] = [cell for cell in nb["cells"] if not (is_solution(cell) or ours(cell))]
+    ours = lambda cell: ("default_exp" in directives(cell) or
+        re.search(r"nbdev_export\(", "".join(cell["source"])))
+    nb["cells"] = [cell for cell in nb["cells"]
+        if not (is_solution(cell) or ours(cell))]
     for cell in nb["cells"]:
         source = "".join(cell["source"])
         if cell["cell_type"]=="code":
-            if "check" in directives(cell): cell["metadata"]["tags"] = ["raises-exception"]
+            if "check" in directives(cell):
+                cell["metadata"]["tags"] = ["raises-exception"]
             cell["outputs"],cell["execution_count"] = [],None
             source = re.sub(r"\A(#\|.*\n)+", "", source)
         else: source = aim(source, path)
         cell["source"] = source.splitlines(keepends=True)
     welcome = WELCOME.format(page=page(path)).splitlines(keepends=True)
-    nb["cells"].insert(1, dict(cell_type="markdown", id="welcome", metadata={}, source=welcome))
+    nb["cells"].insert(1,
+        dict(cell_type="markdown", id="welcome", metadata={}, source=welcome))
     return nb
 
 # %% ../../nbs/toolbox/learn.ipynb #6fb05f5c
 def write_copies(
     folder:str|Path, # where they go; it may exist
     pictures:bool=True, # whether the drawings come along
-)->tuple[list[str],list[str]]: # file names: written, and left alone because they were there
+)->tuple[list[str],list[str]]: # file names: written, and left alone as already there
     "Write the learner's copies that are not there yet."
     folder,written,kept = Path(folder),[],[]
-    if folder.exists() and not folder.is_dir(): raise ValueError(f"{folder} is a file: name a folder")
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder} is a file: name a folder")
     for name,path in lessons().items():
         (kept if (folder/name).exists() else written).append(name)
         if name in kept: continue
-        text,home = json.dumps(learner_copy(path), ensure_ascii=False, indent=1)+"\n",lessons()["00_tokenizer.ipynb"].parent
-        for picture in sorted(set(re.findall(re.escape(site())+r"images/([\w-]+\.svg)", text))):
+        text,home = (json.dumps(learner_copy(path), ensure_ascii=False, indent=1)+"\n",
+            lessons()["00_tokenizer.ipynb"].parent)
+        for picture in sorted(set(re.findall(re.escape(site())+
+                r"images/([\w-]+\.svg)", text))):
             if not pictures or not (home/"images"/picture).exists(): continue
-            if not (folder/"images"/picture).exists(): write_file(folder/"images"/picture, (home/"images"/picture).read_bytes())
+            if not (folder/"images"/picture).exists():
+                write_file(folder/"images"/picture,
+                    (home/"images"/picture).read_bytes())
             text = text.replace(f"{site()}images/{picture}", f"images/{picture}")
         write_file(folder/name, text)
     return written,kept

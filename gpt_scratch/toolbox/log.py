@@ -62,7 +62,8 @@ def as_row(
         row = json.loads(line)
         measured = [row[name] for name in MEASURED if name in row]
         plain = all(type(v) in (int, float) and abs(v)<1e300 for v in measured)
-        return row if plain and type(row["step"]) is int and 0<=row["step"]<10**12 else None
+        return (row if plain and type(row["step"]) is int and 0<=row["step"]<10**12
+            else None)
     except (ValueError, TypeError, KeyError, RecursionError): return None
 
 # %% ../../nbs/toolbox/log.ipynb #57042b33
@@ -72,7 +73,8 @@ def read_history(
     "Read the history of a run; lines that no run writes are left out, with a warning."
     path = Path(run)
     if path.is_dir(): path = path/"history.jsonl"
-    if not path.is_file(): raise ValueError(f"{path} doesn't exist: name the folder of a run")
+    if not path.is_file():
+        raise ValueError(f"{path} doesn't exist: name the folder of a run")
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     rows = [*map(as_row, lines)]
     strange = rows[:-1].count(None) # a last line may be half written
@@ -92,11 +94,13 @@ class Guarded(Logger):
         method:str, # "log" or "close"
         *args, # its arguments
     ):
-        "Call a method; the first failure warns and, unless the logger is patient, is the last call."
+        "Call a method; the first failure warns, and ends the calls unless patient."
         if self.warned and not getattr(self.logger, "patient", False): return
         try: getattr(self.logger, method)(*args)
         except Exception as e:
-            if not self.warned: warnings.warn(f"{type(self.logger).__name__} failed, the training goes on without it: {e}", stacklevel=2)
+            if not self.warned:
+                warnings.warn(f"{type(self.logger).__name__} failed, "
+                    f"the training goes on without it: {e}", stacklevel=2)
             self.warned = True
 
     def log(self,
@@ -117,7 +121,8 @@ class TensorBoard(Logger):
         settings:dict, # of the run; not used
     ):
         from torch.utils.tensorboard import SummaryWriter
-        self.make,self.writer = lambda step: SummaryWriter(str(folder/"tensorboard"), purge_step=step),None
+        self.make,self.writer = lambda step: SummaryWriter(
+            str(folder/"tensorboard"), purge_step=step),None
 
     def log(self,
         row:dict, # `step`, and what was measured
@@ -140,14 +145,16 @@ class WandB(Logger):
         settings:dict, # of the run
     ):
         import wandb
-        self.make,self.run = lambda: wandb.init(project="gpt_scratch", name=folder.name, dir=str(folder), config=settings),None
+        self.make,self.run = lambda: wandb.init(project="gpt_scratch",
+            name=folder.name, dir=str(folder), config=settings),None
 
     def log(self,
         row:dict, # `step`, and what was measured
     ):
         "A point on each curve."
         self.run = self.run or self.make()
-        self.run.log({name:value for name,value in row.items() if name!="step"}, step=row["step"])
+        self.run.log({name:value for name,value in row.items() if name!="step"},
+            step=row["step"])
 
     def close(self):
         "Send what is left."
@@ -162,12 +169,17 @@ def open_logger(
     folder:Path|None, # the run's folder
     settings:dict, # of the run
 )->Guarded: # a logger that can't do harm
-    "Find a logger by name and guard it; ValueError for an unknown name, ImportError if it isn't installed."
+    "Find a logger by name and guard it; an error if it is unknown or not installed."
     if not isinstance(logger, str): return Guarded(logger)
-    if logger not in LOGGERS: raise ValueError(f"there is no logger {logger!r}; choose from {', '.join(LOGGERS)}")
-    if folder is None: raise ValueError(f"{logger} needs a folder: give the run one with out")
+    if logger not in LOGGERS:
+        raise ValueError(f"there is no logger {logger!r}; "
+            f"choose from {', '.join(LOGGERS)}")
+    if folder is None:
+        raise ValueError(f"{logger} needs a folder: give the run one with out")
     try: return Guarded(LOGGERS[logger](folder, settings))
-    except ImportError as e: raise ImportError(f'{logger} is not installed ({e}): pip install "gpt_scratch[log]"') from None
+    except ImportError as e:
+        raise ImportError(f'{logger} is not installed ({e}): '
+            'pip install "gpt_scratch[log]"') from None
 
 # %% ../../nbs/toolbox/log.ipynb #64232b46
 def plot_history(
@@ -176,15 +188,24 @@ def plot_history(
     ax:"Axes|None"=None, # where to draw; a new figure if None
 )->"Axes": # of matplotlib
     "Draw training and validation loss over the steps, with n-gram models as landmarks."
-    from matplotlib import pyplot as plt # here, so that a program that draws nothing needn't wait for it
+    # here, so that a program that draws nothing needn't wait for it
+    from matplotlib import pyplot as plt
     if ax is None: _,ax = plt.subplots(figsize=(7,3.4))
-    steps,exams = [row for row in history if "loss" in row],[row for row in history if "val_loss" in row]
-    ax.plot([row["step"] for row in steps], [row["loss"] for row in steps], color=PALETTE[-1], alpha=.35, linewidth=.8, label="single batches")
-    for key,name,color in (("train_loss", "training text", PALETTE[0]), ("val_loss", "validation text", PALETTE[1])):
-        ax.plot([row["step"] for row in exams], [row.get(key, math.nan) for row in exams], color=color, marker="o", markersize=3, label=name)
+    steps,exams = ([row for row in history if "loss" in row],
+        [row for row in history if "val_loss" in row])
+    ax.plot([row["step"] for row in steps], [row["loss"] for row in steps],
+        color=PALETTE[-1], alpha=.35, linewidth=.8, label="single batches")
+    for key,name,color in (
+        ("train_loss", "training text", PALETTE[0]),
+        ("val_loss", "validation text", PALETTE[1]),
+    ):
+        ax.plot([row["step"] for row in exams],
+            [row.get(key, math.nan) for row in exams],
+            color=color, marker="o", markersize=3, label=name)
     for name,loss in (ladder or {}).items():
         ax.axhline(loss, color=PALETTE[2], linestyle=":", linewidth=1)
-        ax.text(1, loss, name, color=PALETTE[2], fontsize=8, ha="right", va="bottom", transform=ax.get_yaxis_transform())
+        ax.text(1, loss, name, color=PALETTE[2], fontsize=8, ha="right", va="bottom",
+            transform=ax.get_yaxis_transform())
     ax.set(xlabel="step", ylabel="loss (nats per token)")
     ax.legend(loc="upper center")
     return ax
@@ -200,7 +221,8 @@ def tokens_per_step(
             sizes = [settings["batch_size"], settings["gradient_accumulation_steps"],
                      json.loads((folder/"config.json").read_bytes())["block_size"]]
         except (OSError, ValueError, KeyError, TypeError, RecursionError): continue
-        if all(type(size) is int and 0<size<2**40 for size in sizes): return math.prod(sizes)
+        if all(type(size) is int and 0<size<2**40 for size in sizes):
+            return math.prod(sizes)
 
 # %% ../../nbs/toolbox/log.ipynb #d10dbffa
 def plot_run(
@@ -216,9 +238,11 @@ def plot_run(
     plot_history(history, ladder, axes[0,0])
     panels = {"learning rate":lambda row: row.get("learning_rate", math.nan),
               "length of the gradient":lambda row: row.get("grad_norm", math.nan),
-              "tokens per second" if tokens else "steps per second":lambda row: (tokens or 1)/row["seconds"]}
+              "tokens per second" if tokens else "steps per second":
+                  lambda row: (tokens or 1)/row["seconds"]}
     for ax,(label,value),color in zip(axes.flat[1:], panels.items(), PALETTE):
-        ax.plot([row["step"] for row in steps], [value(row) for row in steps], color=color, linewidth=.9)
+        ax.plot([row["step"] for row in steps], [value(row) for row in steps],
+            color=color, linewidth=.9)
         ax.set(xlabel="step", ylabel=label)
     axes[1,1].set_ylim(0)
     return fig
@@ -227,11 +251,12 @@ def plot_run(
 def overfitting_since(
     history:list[dict], # rows of a run
 )->int|None: # the step of the best examination, or None if the run isn't overfitting
-    "Since when a run has been getting worse on the validation text, and better on the training text."
+    "Since when a run gets worse on the validation text, better on the training text."
     exams = [row for row in history if "val_loss" in row]
     if len(exams)<3: return None
     best,last = min(exams, key=lambda row: row["val_loss"]),exams[-1]
-    worse = last["val_loss"]>=1.01*best["val_loss"] and last["train_loss"]<best["train_loss"]
+    worse = (last["val_loss"]>=1.01*best["val_loss"] and
+        last["train_loss"]<best["train_loss"])
     return best["step"] if worse and best in exams[:-2] else None
 
 # %% ../../nbs/toolbox/log.ipynb #86f31c1c
@@ -241,7 +266,8 @@ def pace(
     seconds:float, # and in which time, evaluations included
 )->str: # empty before the first step
     "How fast a run is, and how long it still takes."
-    c,recent = run.config,[row["seconds"] for row in run.history[-run.config.eval_interval-1:] if row.get("seconds")]
+    c,recent = run.config,[row["seconds"]
+        for row in run.history[-run.config.eval_interval-1:] if row.get("seconds")]
     if not recent or not steps: return ""
     tokens = c.batch_size*c.gradient_accumulation_steps*run.model.config.block_size
     left = seconds/steps*(c.max_iters-run.step)
@@ -258,14 +284,20 @@ def reporter(
     except NameError: notebook = False
     if notebook: return live_curve(run)
     first,begun = run.step,time.perf_counter()
-    bar = tqdm(total=run.config.max_iters, initial=run.step, unit="step", disable=not sys.stderr.isatty())
+    bar = tqdm(total=run.config.max_iters, initial=run.step, unit="step",
+        disable=not sys.stderr.isatty())
     def report():
         evaluated,row = last("val_loss"),last("loss")
         bar.update(run.step-bar.n)
-        if row and evaluated: bar.set_postfix(loss=f"{row['loss']:.3f}", val=f"{evaluated['val_loss']:.3f}", refresh=False)
+        if row and evaluated:
+            bar.set_postfix(loss=f"{row['loss']:.3f}",
+                val=f"{evaluated['val_loss']:.3f}", refresh=False)
         if evaluated and evaluated["step"]==run.step:
-            losses,since = f"train {evaluated['train_loss']:.4f}  val {evaluated['val_loss']:.4f}",overfitting_since(run.history)
-            bar.write(f"step {run.step:>6}  {losses}{pace(run, run.step-first, time.perf_counter()-begun)}" + (f"  overfitting since step {since}" if since is not None else ""))
+            losses,since = (f"train {evaluated['train_loss']:.4f}  "
+                f"val {evaluated['val_loss']:.4f}"),overfitting_since(run.history)
+            bar.write(f"step {run.step:>6}  {losses}"
+                f"{pace(run, run.step-first, time.perf_counter()-begun)}" +
+                (f"  overfitting since step {since}" if since is not None else ""))
         if run.step>=run.config.max_iters: bar.close()
     return report
 

@@ -23,7 +23,7 @@ def raw_html(
 def single_links(
     cell:dict, # a cell of a notebook; changed in place
 ):
-    "Take out links that nbdev made inside links and code, and those to methods without a heading."
+    "Take out links inside links and code, and those to methods without a heading."
     inside = r"\[([^\[\]]*)\[(`[^`]+`)\]\([^)]*\)([^\[\]]*)\]\("
     nowhere = r"\[(`[^`]*__`)\]\([^)]*\)"
     def plain(box): return re.sub(r"\[(`[^`]+`)\]\([^)]*\)", r"\1", box[0])
@@ -38,7 +38,7 @@ def single_links(
 # %% ../../nbs/toolbox/pages.ipynb #d696a00c
 def glossary_terms(
     text:str, # the glossary's Markdown
-)->dict[str,tuple]: # for each term in lower case, its anchor and whether links to it are made by themselves
+)->dict[str,tuple]: # of each term in lower case: its anchor, and whether to link it
     "The terms that a glossary defines."
     found = re.findall(r"\[([^\]]+)\]\{#([\w-]+)( \.common)?\}", text)
     return {name.lower(): (anchor, not common) for name,anchor,common in found}
@@ -50,12 +50,17 @@ def find_term(
 )->str: # the term as the glossary has it, or nothing
     "The term that these words use."
     name = words.strip("*_ ").lower()
-    forms = [form for form in (name, name.removesuffix("s"), name.removesuffix("es"), name + "s") if form in terms]
-    longer = [term for term in terms if term.endswith(f" {name}")] # the stream is the residual stream
+    forms = [form for form in
+        (name, name.removesuffix("s"), name.removesuffix("es"), name + "s")
+        if form in terms]
+    # the stream is the residual stream
+    longer = [term for term in terms if term.endswith(f" {name}")]
     return next(iter(forms + longer), "")
 
 # %% ../../nbs/toolbox/pages.ipynb #6906d453
-NOT_PROSE = r"```.*?```|<summary>.*?</summary>|^(?:#|\||<|:::|    ).*?$|`[^`]*`|\$\$.*?\$\$|\$[^$\n]+\$|!?\[(?:[^\[\]]|\[[^\]]*\])*\][({][^)}]*[)}]|<[^>]+>|https?://\S+"
+NOT_PROSE = (r"```.*?```|<summary>.*?</summary>|^(?:#|\||<|:::|    ).*?$|"
+    r"`[^`]*`|\$\$.*?\$\$|\$[^$\n]+\$|"
+    r"!?\[(?:[^\[\]]|\[[^\]]*\])*\][({][^)}]*[)}]|<[^>]+>|https?://\S+")
 
 def link_terms(
     text:str, # Markdown
@@ -69,7 +74,8 @@ def link_terms(
         if not name or name in seen: return match[0]
         seen.add(name)
         return f"[{match[0]}]({href}#{terms[name][0]})"
-    names = "|".join(re.escape(t if t.endswith("ss") else t.removesuffix("s")) for t in sorted(terms, key=len, reverse=True) if terms[t][1])
+    names = "|".join(re.escape(t if t.endswith("ss") else t.removesuffix("s"))
+        for t in sorted(terms, key=len, reverse=True) if terms[t][1])
     pattern = rf"{NOT_PROSE}|(?P<term>(?<![\w-])(?:{names})(?:s|es)?(?![\w-]))"
     return re.sub(pattern, link, text, flags=re.S | re.M | re.I)
 
@@ -83,8 +89,10 @@ def aim_links(
     def aim(match):
         name = find_term(match["words"], terms)
         seen.add(name)
-        return f"[{match['words']}]({match['page']}#{terms[name][0]})" if name else match[0]
-    return re.sub(r"\[(?P<words>[^\]]+)\]\((?P<page>[\w./]*glossary\.ipynb)(?:#[\w-]*)?\)", aim, text)
+        return (f"[{match['words']}]({match['page']}#{terms[name][0]})"
+            if name else match[0])
+    return re.sub(r"\[(?P<words>[^\]]+)\]\("
+        r"(?P<page>[\w./]*glossary\.ipynb)(?:#[\w-]*)?\)", aim, text)
 
 # %% ../../nbs/toolbox/pages.ipynb #58c01a1d
 class GlossaryLinks:
@@ -93,12 +101,15 @@ class GlossaryLinks:
         nb, # the notebook that nbdev prepares
     ):
         page = Path(nb.path_).resolve()
-        home = next((p for p in page.parents if (p/"notes/glossary.ipynb").is_file()), page.parent)
+        home = next((p for p in page.parents if (p/"notes/glossary.ipynb").is_file()),
+            page.parent)
         glossary = home/"notes/glossary.ipynb"
-        cells = json.loads(glossary.read_text(encoding="utf-8"))["cells"] if glossary.is_file() and page != glossary else []
+        cells = (json.loads(glossary.read_text(encoding="utf-8"))["cells"]
+            if glossary.is_file() and page != glossary else [])
         self.terms = glossary_terms("\n".join("".join(c["source"]) for c in cells))
         self.href = os.path.relpath(glossary, page.parent).replace(os.sep, "/")
-        self.chapter = page.parent.name == "primer" or bool(re.match(r"\d\d_", page.name))
+        self.chapter = (page.parent.name == "primer" or
+            bool(re.match(r"\d\d_", page.name)))
         self.seen = {""}
 
     def __call__(self,
@@ -107,4 +118,6 @@ class GlossaryLinks:
         "Aim the links of a Markdown cell, and add those that are missing."
         if cell["cell_type"] != "markdown" or not self.terms: return
         cell["source"] = aim_links(cell["source"], self.terms, self.seen)
-        if self.chapter: cell["source"] = link_terms(cell["source"], self.terms, self.href, self.seen)
+        if self.chapter:
+            cell["source"] = link_terms(cell["source"], self.terms, self.href,
+                self.seen)

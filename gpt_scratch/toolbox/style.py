@@ -10,31 +10,43 @@ __all__ = ['PAPER', 'INK', 'PALETTE', 'RUNGS', 'use_style', 'show_ladder']
 
 # %% ../../nbs/toolbox/style.ipynb #1c312d5b
 PAPER,INK = "#fbf9f4","#2b2b33" # the background and the text of every figure
-PALETTE = ["#0072b2","#d55e00","#009e73","#cc79a7","#e69f00","#56b4e9","#6b6b76"] # in this order: blue first
+# in this order: blue first
+PALETTE = ["#0072b2","#d55e00","#009e73","#cc79a7","#e69f00","#56b4e9","#6b6b76"]
 
 # %% ../../nbs/toolbox/style.ipynb #390eb726
 def use_style():
     "Set matplotlib's defaults to the course's look; call it once before plotting."
-    import matplotlib as mpl # here, so that a program that draws nothing needn't wait for it
-    mpl.rcParams.update({"figure.facecolor":PAPER, "axes.facecolor":PAPER, "savefig.facecolor":PAPER, "text.color":INK, "axes.labelcolor":INK,
-        "xtick.color":INK, "ytick.color":INK, "axes.edgecolor":INK, "axes.prop_cycle":mpl.cycler(color=PALETTE), "axes.spines.top":False,
-        "axes.spines.right":False, "axes.titlesize":10, "legend.frameon":False, "legend.labelcolor":INK, "image.cmap":"Blues", "font.size":9, "figure.dpi":110, "figure.figsize":(7,3),
+    # here, so that a program that draws nothing needn't wait for it
+    import matplotlib as mpl
+    mpl.rcParams.update({
+        "figure.facecolor":PAPER, "axes.facecolor":PAPER, "savefig.facecolor":PAPER,
+        "text.color":INK, "axes.labelcolor":INK, "xtick.color":INK, "ytick.color":INK,
+        "axes.edgecolor":INK, "axes.prop_cycle":mpl.cycler(color=PALETTE),
+        "axes.spines.top":False, "axes.spines.right":False, "axes.titlesize":10,
+        "legend.frameon":False, "legend.labelcolor":INK, "image.cmap":"Blues",
+        "font.size":9, "figure.dpi":110, "figure.figsize":(7,3),
         "figure.constrained_layout.use":True, "svg.hashsalt":"gpt_scratch"})
 
 # %% ../../nbs/toolbox/style.ipynb #57a10002
-RUNGS = {"uniform":4.174, "unigram":3.347, "bigram":2.490, "trigram":2.063, "4-gram":1.805}
+RUNGS = {"uniform":4.174, "unigram":3.347, "bigram":2.490, "trigram":2.063,
+    "4-gram":1.805}
 
 def show_ladder(
     **losses:float, # a name and a loss in nats per character, as many as you like
 ):
-    "Place losses on the ladder of the models that count: the further right, the better."
+    "Place losses on the ladder of the models that count; further right is better."
     from matplotlib import pyplot as plt
     use_style()
     _,ax = plt.subplots(figsize=(7, .8+.3*len(losses)))
-    for loss in RUNGS.values(): ax.axvline(loss, color=PALETTE[-1], lw=1, ls=":", zorder=0)
-    ax.hlines(range(len(losses)), max(4.3, *losses.values())+.1, losses.values(), color=PALETTE[0], lw=3)
+    for loss in RUNGS.values():
+        ax.axvline(loss, color=PALETTE[-1], lw=1, ls=":", zorder=0)
+    ax.hlines(range(len(losses)), max(4.3, *losses.values())+.1, losses.values(),
+        color=PALETTE[0], lw=3)
     ax.plot(losses.values(), range(len(losses)), "o", color=PALETTE[1])
-    for y,loss in enumerate(losses.values()): ax.annotate(f"{loss:.2f}", (loss, y), (6, -3), textcoords="offset points")
-    ax.set(xlim=(max(4.3, *losses.values())+.1, min(1.55, *losses.values())-.15), ylim=(len(losses)-.5, -.5), xlabel="nats per character")
-    ax.set_xticks([*RUNGS.values()], [f"{name}\n{loss:.3f}" for name,loss in RUNGS.items()])
+    for y,loss in enumerate(losses.values()):
+        ax.annotate(f"{loss:.2f}", (loss, y), (6, -3), textcoords="offset points")
+    ax.set(xlim=(max(4.3, *losses.values())+.1, min(1.55, *losses.values())-.15),
+        ylim=(len(losses)-.5, -.5), xlabel="nats per character")
+    ax.set_xticks([*RUNGS.values()],
+        [f"{name}\n{loss:.3f}" for name,loss in RUNGS.items()])
     ax.set_yticks(range(len(losses)), [name.replace("_", " ") for name in losses])

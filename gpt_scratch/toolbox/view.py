@@ -18,7 +18,9 @@ def pack_attention(
 )->str: # the lower triangles, a byte per weight, deflated, as base64
     "Write attention weights as text, for a browser to unpack."
     maps = weights.detach().cpu().float()
-    if maps.triu(1).count_nonzero(): raise ValueError("these weights look into the future; the view draws causal attention only")
+    if maps.triu(1).count_nonzero():
+        raise ValueError("these weights look into the future; "
+            "the view draws causal attention only")
     rows,columns = np.tril_indices(maps.shape[-1])
     triangles = (maps[...,rows,columns]*255).round().byte().numpy()
     return base64.b64encode(zlib.compress(triangles.tobytes(), 9)).decode()
@@ -26,16 +28,24 @@ def pack_attention(
 # %% ../../nbs/toolbox/view.ipynb #eecc3de9
 STYLE = """
 .attention-view { margin: 1rem 0; line-height: 1.4; }
-.attention-view button { font: inherit; color: inherit; background: none; border: 0; padding: 0; cursor: pointer; }
-.attention-view button:focus-visible { outline: 2px solid currentColor; outline-offset: 1px; }
+.attention-view button { font: inherit; color: inherit; background: none; border: 0;
+  padding: 0; cursor: pointer; }
+.attention-view button:focus-visible { outline: 2px solid currentColor;
+  outline-offset: 1px; }
 .attention-view canvas { display: block; width: 100%; image-rendering: pixelated; }
-.attention-view .tokens { font-family: ui-monospace, Menlo, Consolas, "Liberation Mono", monospace; margin: .4rem 0 .8rem; }
-.attention-view .tokens button { min-width: 1.2em; padding: .15em .15em .35em; border-radius: .15em; }
+.attention-view .tokens { margin: .4rem 0 .8rem;
+  font-family: ui-monospace, Menlo, Consolas, "Liberation Mono", monospace; }
+.attention-view .tokens button { min-width: 1.2em; padding: .15em .15em .35em;
+  border-radius: .15em; }
 .attention-view .tokens [aria-pressed=true] { outline: 2px solid currentColor; }
-.attention-view .maps { display: flex; flex-wrap: wrap; gap: 1.2rem; align-items: flex-start; }
-.attention-view .map { position: relative; flex: 0 1 20rem; min-width: 12rem; border: 1px solid rgb(128 128 128 / .6); overflow: hidden; cursor: crosshair; }
-.attention-view .map i { position: absolute; pointer-events: none; outline: 1.5px solid currentColor; }
-.attention-view .heads { display: grid; gap: .35rem; flex: 1 1 14rem; max-width: 26rem; }
+.attention-view .maps { display: flex; flex-wrap: wrap; gap: 1.2rem;
+  align-items: flex-start; }
+.attention-view .map { position: relative; flex: 0 1 20rem; min-width: 12rem;
+  border: 1px solid rgb(128 128 128 / .6); overflow: hidden; cursor: crosshair; }
+.attention-view .map i { position: absolute; pointer-events: none;
+  outline: 1.5px solid currentColor; }
+.attention-view .heads { display: grid; gap: .35rem; flex: 1 1 14rem;
+  max-width: 26rem; }
 .attention-view .heads button { border: 1px solid rgb(128 128 128 / .6); }
 .attention-view .heads [aria-pressed=true] { outline: 3px solid currentColor; }
 .attention-view .status { min-height: 4.2em; margin: 0; }
@@ -44,14 +54,22 @@ STYLE = """
 # %% ../../nbs/toolbox/view.ipynb #f8d2e504
 UNPACK = """
 const packed = Uint8Array.from(atob(root.dataset.weights), c => c.charCodeAt(0));
-const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
+const stream = new Blob([packed]).stream()
+  .pipeThrough(new DecompressionStream("deflate"));
 const bytes = new Uint8Array(await new Response(stream).arrayBuffer());
-const tokens = JSON.parse(root.dataset.tokens), heads = +root.dataset.heads, T = tokens.length, size = T*(T+1)/2;
+const tokens = JSON.parse(root.dataset.tokens), heads = +root.dataset.heads;
+const T = tokens.length, size = T*(T+1)/2;
 const weight = (h, t, s) => s > t ? 0 : bytes[h*size + t*(t+1)/2 + s]/255;
 const shade = (color, w) => `rgb(${color} / ${Math.sqrt(w)})`;
-const make = (tag, parent, props) => parent.appendChild(Object.assign(document.createElement(tag), props));
+const make = (tag, parent, props) =>
+  parent.appendChild(Object.assign(document.createElement(tag), props));
 const label = i => `“${tokens[i]}” at ${i}`, percent = w => `${Math.round(100*w)} %`;
-const best = f => tokens.map((_, i) => [f(i), i]).filter(p => p[0] >= .005).sort((a, b) => b[0] - a[0]).slice(0, 3).map(p => `${label(p[1])} (${percent(p[0])})`).join(", ");
+const best = f => tokens.map((_, i) => [f(i), i])
+  .filter(p => p[0] >= .005)
+  .sort((a, b) => b[0] - a[0])
+  .slice(0, 3)
+  .map(p => `${label(p[1])} (${percent(p[0])})`)
+  .join(", ");
 """
 
 # %% ../../nbs/toolbox/view.ipynb #7a07c0da
@@ -64,17 +82,28 @@ const paint = (canvas, h) => {
     pen.fillRect(s, t, 1, 1);
   }
 };
-const press = (items, chosen) => items.forEach((item, i) => { item.tabIndex = i == chosen ? 0 : -1; item.setAttribute("aria-pressed", i == chosen); });
+const press = (items, chosen) => items.forEach((item, i) => {
+  item.tabIndex = i == chosen ? 0 : -1;
+  item.setAttribute("aria-pressed", i == chosen);
+});
 const show = () => {
   press(letters, at); press(small, head);
   letters.forEach((letter, i) => {
     letter.style.background = shade(BLUE, .4*weight(head, at, i));
-    letter.style.boxShadow = `inset 0 -.25em ${shade(ORANGE, i > at ? weight(head, i, at) : 0)}`;
+    const back = i > at ? weight(head, i, at) : 0;
+    letter.style.boxShadow = `inset 0 -.25em ${shade(ORANGE, back)}`;
   });
-  Object.assign(row.style, {left: 0, top: `${100*at/T}%`, width: `${100*(at + 1)/T}%`, height: `${100/T}%`});
-  Object.assign(column.style, {left: `${100*at/T}%`, top: `${100*at/T}%`, width: `${100/T}%`, height: `${100*(T - at)/T}%`});
-  const by = best(i => i > at ? weight(head, i, at) : 0), [l, k] = [Math.floor(head/heads), head % heads];
-  status.textContent = `Layer ${l}, head ${k}: ${label(at)} looks at ${best(s => weight(head, at, s))}. ${by ? "Looked at by " + by : "Nobody later looks at it"}.`;
+  Object.assign(row.style, {
+    left: 0, top: `${100*at/T}%`,
+    width: `${100*(at + 1)/T}%`, height: `${100/T}%`});
+  Object.assign(column.style, {
+    left: `${100*at/T}%`, top: `${100*at/T}%`,
+    width: `${100/T}%`, height: `${100*(T - at)/T}%`});
+  const l = Math.floor(head/heads), k = head % heads;
+  const by = best(i => i > at ? weight(head, i, at) : 0);
+  status.textContent = `Layer ${l}, head ${k}: ${label(at)} looks at `
+    + `${best(s => weight(head, at, s))}. `
+    + (by ? `Looked at by ${by}.` : "Nobody later looks at it.");
 };
 """
 
@@ -82,53 +111,79 @@ const show = () => {
 ACT = """
 const rove = (group, items, columns, pick) => {
   group.addEventListener("keydown", event => {
-    const step = {ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns, Home: -items.length, End: items.length}[event.key];
+    const step = {
+      ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns,
+      Home: -items.length, End: items.length}[event.key];
     if (!step) return;
     event.preventDefault();
-    items[Math.max(0, Math.min(items.length - 1, items.indexOf(event.target) + step))].focus();
+    const wanted = items.indexOf(event.target) + step;
+    items[Math.max(0, Math.min(items.length - 1, wanted))].focus();
   });
-  items.forEach((item, i) => { item.onclick = item.onfocus = () => { pick(i); show(); }; });
+  items.forEach((item, i) => {
+    item.onclick = item.onfocus = () => { pick(i); show(); };
+  });
 };
 rove(text, letters, 1, i => at = i);
 rove(grid, small, heads, i => { head = i; paint(large, head); });
 letters.forEach((letter, i) => letter.onpointerenter = () => { at = i; show(); });
-map.onpointermove = event => { at = Math.max(0, Math.min(T - 1, Math.floor(T*event.offsetY/map.clientHeight))); show(); };
+map.onpointermove = event => {
+  at = Math.max(0, Math.min(T - 1, Math.floor(T*event.offsetY/map.clientHeight)));
+  show();
+};
 """
 
 # %% ../../nbs/toolbox/view.ipynb #dcadfdd3
 BUILD = """
 root.replaceChildren();
 let at = T - 1, head = 0;
-const status = make("p", root, {className: "status", role: "status"}), text = make("div", root, {className: "tokens", role: "group", ariaLabel: "characters"});
-const letters = tokens.map((token, i) => make("button", text, {type: "button", textContent: token, ariaLabel: `${token} at ${i}`}));
-letters.forEach((letter, i) => { if (tokens[i] == "⏎") letter.after(document.createElement("br")); });
-const maps = make("div", root, {className: "maps"}), map = make("div", maps, {className: "map"}), large = make("canvas", map, {ariaHidden: "true"});
-const row = make("i", map), column = make("i", map), grid = make("div", maps, {className: "heads", role: "group", ariaLabel: "heads, a row per layer"});
+const status = make("p", root, {className: "status", role: "status"});
+const text = make("div", root,
+  {className: "tokens", role: "group", ariaLabel: "characters"});
+const letters = tokens.map((token, i) => make("button", text,
+  {type: "button", textContent: token, ariaLabel: `${token} at ${i}`}));
+letters.forEach((letter, i) => {
+  if (tokens[i] == "⏎") letter.after(document.createElement("br"));
+});
+const maps = make("div", root, {className: "maps"});
+const map = make("div", maps, {className: "map"});
+const large = make("canvas", map, {ariaHidden: "true"});
+const row = make("i", map), column = make("i", map);
+const grid = make("div", maps,
+  {className: "heads", role: "group", ariaLabel: "heads, a row per layer"});
 grid.style.gridTemplateColumns = `repeat(${heads}, minmax(1.6rem, 4rem))`;
-const small = Array.from({length: bytes.length/size}, (_, h) => make("button", grid, {type: "button", ariaLabel: `layer ${Math.floor(h/heads)}, head ${h % heads}`}));
+const small = Array.from({length: bytes.length/size}, (_, h) => make("button", grid,
+  {type: "button", ariaLabel: `layer ${Math.floor(h/heads)}, head ${h % heads}`}));
 small.forEach((button, h) => paint(make("canvas", button), h));
 paint(large, head); show();
 """
 
 # %% ../../nbs/toolbox/view.ipynb #c8d22628
 class AttentionView:
-    "Attention weights to explore in a notebook or on a web page, with mouse and keyboard."
+    "Attention weights to explore in a notebook or on a page, with mouse and keyboard."
     def __init__(self,
         weights:Tensor, # attention weights, `(L,H,T,T)`, `(H,T,T)` or `(T,T)`
         tokens:list[str], # a label for each of the `T` positions
     ):
-        if weights.shape[-1]!=len(tokens): raise ValueError(f"{len(tokens)} labels for {weights.shape[-1]} positions: give one label per position")
+        if weights.shape[-1]!=len(tokens):
+            raise ValueError(f"{len(tokens)} labels for {weights.shape[-1]} "
+                "positions: give one label per position")
         self.heads = weights.shape[-3] if weights.dim()>2 else 1
         self.weights = pack_attention(weights)
         self.tokens = ["⏎" if t=="\n" else "␣" if t==" " else t for t in tokens]
 
     def _repr_html_(self)->str: # HTML that needs nothing else
         "The view as HTML; notebooks call this."
-        blue,orange = (" ".join(str(int(color[i:i+2], 16)) for i in (1, 3, 5)) for color in PALETTE[:2])
-        script = f'const BLUE = "{blue}", ORANGE = "{orange}";' + UNPACK + DRAW + BUILD + ACT
+        blue,orange = (" ".join(str(int(color[i:i+2], 16)) for i in (1, 3, 5))
+            for color in PALETTE[:2])
+        script = (f'const BLUE = "{blue}", ORANGE = "{orange}";' +
+            UNPACK + DRAW + BUILD + ACT)
         tokens = html.escape(json.dumps(self.tokens, ensure_ascii=False))
         return (f"<style>{STYLE}</style>"
-            f'<div class="attention-view" data-lm-suppress-shortcuts="true" data-heads="{self.heads}" data-tokens="{tokens}" data-weights="{self.weights}">'
-            "<p>This view needs JavaScript: run the cell, and trust the notebook.</p></div>"
-            '<script>document.querySelectorAll(".attention-view:not([data-alive])").forEach(async root => { root.dataset.alive = "";'
+            '<div class="attention-view" data-lm-suppress-shortcuts="true" '
+            f'data-heads="{self.heads}" data-tokens="{tokens}" '
+            f'data-weights="{self.weights}">'
+            "<p>This view needs JavaScript: run the cell, and trust the notebook.</p>"
+            "</div>"
+            '<script>document.querySelectorAll(".attention-view:not([data-alive])")'
+            '.forEach(async root => { root.dataset.alive = "";'
             f"{script}}});</script>")

@@ -9,7 +9,8 @@ import numpy as np,torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from ..data import draw
-from ..generate import Reader,check_prompt,check_sampling,next_probabilities,writing
+from ..generate import (
+    Reader,check_prompt,check_sampling,next_probabilities,writing)
 from ..model import GPTLanguageModel
 from ..tokenizer import CharTokenizer
 
@@ -37,22 +38,27 @@ def first_stop(
     stops:list[str], # where to end
 )->int|None: # the index at which the text ends, `None` if it goes on
     "Find the stop that is complete first; of two that end together, the longer one."
-    ends = [(text.index(stop)+len(stop), text.index(stop)) for stop in stops if stop in text]
+    ends = [(text.index(stop)+len(stop), text.index(stop))
+        for stop in stops if stop in text]
     return min(ends)[1] if ends else None
 
 # %% ../../nbs/toolbox/writing.ipynb #c1b4b65a
 def stop_at(
     pieces:Iterable[str], # a text, piece by piece
-    stops:str|list[str], # where to end; the text ends before the first one that is complete
+    stops:str|list[str], # where to end: before the first of them that is complete
 )->Iterator[str]: # the text up to there, piece by piece
-    "Pass a text on until a stop turns up, holding back what may be the beginning of one."
+    "Pass a text on until a stop turns up; what may begin one is held back."
     stops,held = [stops] if isinstance(stops, str) else list(stops),""
-    if "" in stops: raise ValueError("a stop is empty; it must have at least 1 character")
+    if "" in stops:
+        raise ValueError("a stop is empty; it must have at least 1 character")
     beginnings = [stop[:n] for stop in stops for n in range(1, len(stop))]
     for piece in pieces:
         held += piece
-        if (end := first_stop(held, stops)) is not None: held = held[:end]; break
-        ready = len(held)-max((len(b) for b in beginnings if held.endswith(b)), default=0)
+        if (end := first_stop(held, stops)) is not None:
+            held = held[:end]
+            break
+        ready = len(held)-max((len(b) for b in beginnings if held.endswith(b)),
+            default=0)
         if ready: yield held[:ready]
         held = held[ready:]
     if held: yield held
@@ -71,7 +77,8 @@ def continue_all(
     rows = [check_prompt([prompt], model)[0] for prompt in prompts]
     text,lengths = pad_sequence(rows, batch_first=True),[len(row) for row in rows]
     if seed is None: seed = int(np.random.default_rng().integers(2**62))
-    sources,reader = [np.random.default_rng(seed+i) for i in range(len(rows))],Reader(model, window)
+    sources = [np.random.default_rng(seed+i) for i in range(len(rows))]
+    reader = Reader(model, window)
     text = torch.cat([text, text.new_zeros(len(rows), max_new_tokens)], 1)
     for t in range(min(lengths), max(lengths)+max_new_tokens):
         with writing(model): p = next_probabilities(reader(text[:,:t]), **sampling)
