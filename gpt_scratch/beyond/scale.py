@@ -215,7 +215,7 @@ def explained_loss(
         raise SystemExit(getattr(e, "code", 1)) from None
     except RuntimeError as e:
         if not any(word in str(e).lower()
-            for word in ("connection", "peer", "nccl", "socket")): raise
+                for word in ("connection", "peer", "nccl", "socket")): raise
         raise SystemExit(
             f"process {rank}: another process has ended, so the job ends too; go on "
             f"with resume={str(folder)!r}" if folder else
