@@ -1,5 +1,5 @@
 "What every test shares: one thread per process, no window for figures, a browser, and how pytest-xdist may spread the tests."
-import os, shutil, signal
+import os, shutil, signal, sys
 
 import pytest
 
@@ -19,6 +19,14 @@ def pytest_collection_modifyitems(items):
         member = getattr(item, "callspec", None) and (item.callspec.params.get("wrong") or item.callspec.params.get("right"))
         group = f"{item.path.stem}-{member.chapter}" if hasattr(member, "chapter") else item.path.stem
         item.add_marker(pytest.mark.xdist_group(group))
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    "Whatever number of threads a test has set: a process that has had several can't fork and go on to compute."
+    yield
+    torch = sys.modules.get("torch")
+    if torch and torch.get_num_threads() > 1: torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="module")

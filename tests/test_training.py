@@ -315,6 +315,7 @@ def forked(f):
     if pid == 0:
         try:
             with open(os.devnull, "w") as null: os.dup2(null.fileno(), 2)
+            torch.set_num_threads(1) # the parent's other threads don't exist here
             f()
             os._exit(0)
         except Stopped as e: os._exit(e.code)
