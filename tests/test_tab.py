@@ -107,6 +107,30 @@ def test_one_seed_one_result(page, shape):
     assert one == two != other and len(one) == 8
 
 
+@pytest.mark.parametrize("M,O,I,band", [(5, 7, 3, ""), (301, 6, 2000, ""), (7, 203, 2001, ""), (64, 64, 16, "y"), (64, 8, 64, "x"), (64, 8, 64, "turned"), (700, 700, 40, "y"), (700, 5, 700, "x"), (700, 5, 700, "turned")])
+def test_products(page, M, O, I, band):
+    "By the definition, in one part or in several, with a triangle of zeros that isn't looked at."
+    worst = page.evaluate("""([M, O, I, band]) => {
+        const dart = darts(M), random = n => Float32Array.from({length: n}, () => dart() - .5), x = random(M*I), w = random(O*I);
+        for (let t = 0; t < M; t++) for (let i = 0; i < I; i++) if (band === "x" && i > t || band === "turned" && i < t) x[t*I + i] = 0;
+        const y = product(matrix(x, M, I), matrix(w, O, I), matrix(new Float32Array(M*O), M, O), band);
+        let worst = 0;
+        for (let t = 0; t < M; t++) for (let o = 0; o < (band === "y" ? t + 1 : O); o++) {
+            let sum = 0;
+            for (let i = 0; i < I; i++) sum += x[t*I + i]*w[o*I + i];
+            worst = Math.max(worst, Math.abs(Math.fround(sum) - y[t*O + o]));
+        }
+        return worst;
+    }""", [M, O, I, band])
+    assert worst < 1e-6
+
+
+def test_a_sum_too_long(page):
+    "A model whose sums don't fit is refused."
+    said = page.evaluate("() => { try { product(matrix([], 1, 2**17), matrix([], 1, 2**17), matrix([], 1, 1)); } catch (error) { return error.message; } }")
+    assert "too large to be trained in a page" in said and "131072" in said
+
+
 def test_fresh_weights(page):
     "Drawn as chapter 05 draws them: matrices from N(0, 0.02²), the speedrun's tables and all biases zero, the norms' scales one."
     found = page.evaluate("config => Object.fromEntries([...new Learner(config).tensors].map(([name, {values}]) => [name, pack(values)]))", vars(SHAPES["speedrun"][0]))

@@ -103,8 +103,8 @@ function trainHere(root, {live = "../live/", corpus = "../corpus/tinyshakespeare
   // The race
   make("h3", root, {textContent: "The race"});
   const race = make("p", root, {className: "live-buttons"});
-  const start = button(race, "Race", () => begin(async () => ({text: await theCorpus(), name: "shakespeare-tab", most: Number(length.value), ladder: LADDER})), {className: "live-main"});
-  const length = choice(race, "Length", [[100, "100 steps, to the mark"], [700, "700 steps, far below it"]]);
+  const start = button(race, "Race", () => begin(async () => ({text: await theCorpus(), name: "shakespeare-tab", most: Number(length.value), batch: length.selectedIndex ? 24 : 8, ladder: LADDER})), {className: "live-main"});
+  const length = choice(race, "Length", [[210, "210 small steps, to the mark"], [450, "450 steps, far below it"]]);
 
   // A text of one's own
   make("h3", root, {textContent: "Your own text"});
@@ -161,8 +161,8 @@ function trainHere(root, {live = "../live/", corpus = "../corpus/tinyshakespeare
     say("The text is being read …");
     chart.svg.scrollIntoView({block: "nearest"});
     try {
-      const {text, name: called, most = Infinity, seconds = Infinity, shape, files, ladder} = await source();
-      const about = await thread.ask("study", {text, shape, files, settings: most < Infinity ? {steps: most} : {}});
+      const {text, name: called, most = Infinity, seconds = Infinity, batch, shape, files, ladder} = await source();
+      const about = await thread.ask("study", {text, shape, files, settings: most < Infinity ? {steps: most, batch} : {}});
       if (mine !== generation) return;
       const rungs = ladder ?? about.rungs.filter(([, loss], i, all) => !i || loss < all[i - 1][1]), ahead = [...rungs];
       name = called;

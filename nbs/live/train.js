@@ -11,55 +11,61 @@
 const matrix = (values, rows, columns, start = 0, down = columns, right = 1) => ({values, rows, columns, start, down, right});
 const turn = ({values, rows, columns, start, down, right}) => matrix(values, columns, rows, start, right, down);
 
-// y (M, O) = x (M, I) times w (O, I) turned over: the one product that everything here is made of. Both are first copied into panels of four rows
-// whose numbers lie in the order in which `tile` wants them, as 64-bit floats, so that nothing is converted and hardly anything computed but the product.
-// In attention half of all is zero. `band` says which half isn't looked at, but for the blocks of four on the diagonal: "y" the columns of y after
+// y (M, O) = x (M, I) times w (O, I) turned over: the one product that everything here is made of. Both are first copied into panels, three rows of x and
+// four of w side by side, whose numbers lie in the order in which `tile` wants them, as 64-bit floats, so that nothing is converted and hardly anything
+// computed but the product. The panels never change their size: the compiler then knows where they are. What doesn't fit is computed in parts.
+// In attention half of all is zero. `band` says which half isn't looked at, but for the blocks of three on the diagonal: "y" the columns of y after
 // the row's number, "x" the numbers of a row of x after its own, "turned" those before it.
-const panels = [new Float64Array(0), new Float64Array(0)], corner = new Float32Array(16);
+const LEFT = new Float64Array(2**18), RIGHT = new Float64Array(2**18), corner = new Float32Array(12);
 
 function product(x, w, y, band = "") {
-  const M = x.rows, O = w.rows, I = x.columns, left = intoPanels(x, 0), right = intoPanels(w, 1), {values, start, down} = y;
-  for (let t = 0; t < M; t += 4) {
-    const first = band === "turned" ? t : 0, end = band === "x" ? Math.min(I, t + 4) : I, width = band === "y" ? Math.min(O, t + 4) : O;
-    for (let o = 0; o < width; o += 4) {
-      const p = t*I + 4*first, a = o*I + 4*first, at = start + t*down + o;
-      if (t + 4 <= M && o + 4 <= O) { tile(left, p, right, a, end - first, values, at, down); continue; }
-      tile(left, p, right, a, end - first, corner, 0, 4);
-      for (let r = 0; r < Math.min(4, M - t); r++) for (let c = 0; c < Math.min(4, O - o); c++) values[at + r*down + c] = corner[4*r + c];
+  const M = x.rows, O = w.rows, I = x.columns, {values, start, down} = y, tall = fitting(3, I), wide = fitting(4, I);
+  for (let left = 0; left < O; left += wide) {
+    const O1 = Math.min(O, left + wide);
+    intoPanel(w, left, O1, RIGHT, 4);
+    for (let top = 0; top < M; top += tall) {
+      const M1 = Math.min(M, top + tall);
+      intoPanel(x, top, M1, LEFT, 3);
+      for (let t = top; t < M1; t += 3) {
+        const first = band === "turned" ? t : 0, end = band === "x" ? Math.min(I, t + 3) : I, width = band === "y" ? Math.min(O1, t + 3) : O1;
+        for (let o = left; o < width; o += 4) {
+          const p = (t - top)*I + 3*first, a = (o - left)*I + 4*first, at = start + t*down + o;
+          if (t + 3 <= M && o + 4 <= O) { tile(p, a, end - first, values, at, down); continue; }
+          tile(p, a, end - first, corner, 0, 4);
+          for (let r = 0; r < Math.min(3, M - t); r++) for (let c = 0; c < Math.min(4, O - o); c++) values[at + r*down + c] = corner[4*r + c];
+        }
+      }
     }
   }
   return values;
 }
 
-function intoPanels({values, rows, columns, start, down, right}, which) {
-  if (panels[which].length < (rows + 3)*columns) panels[which] = new Float64Array((rows + 3)*columns);
-  const panel = panels[which], whole = rows - rows % 4;
-  let to = 0;
-  for (let row = 0; row < whole; row += 4) {
-    let a = start + row*down, b = a + down, c = b + down, d = c + down;
-    for (let i = 0; i < columns; i++, to += 4) {
-      panel[to] = values[a]; panel[to + 1] = values[b]; panel[to + 2] = values[c]; panel[to + 3] = values[d];
-      a += right; b += right; c += right; d += right;
-    }
-  }
-  if (whole < rows) for (let i = 0; i < columns; i++) for (let r = 0; r < 4; r++, to++) panel[to] = whole + r < rows ? values[start + (whole + r)*down + i*right] : 0;
-  return panel;
+function fitting(group, I) {
+  const rows = group*Math.floor(LEFT.length/(group*I));
+  if (!rows) refuse(`the model is too large to be trained in a page: a sum of ${I} numbers`);
+  return rows;
 }
 
-// Four rows with four rows: sixteen sums, and each number that was fetched is used four times.
-function tile(x, p, w, a, length, y, at, down) {
-  let aa = 0, ab = 0, ac = 0, ad = 0, ba = 0, bb = 0, bc = 0, bd = 0, ca = 0, cb = 0, cc = 0, cd = 0, da = 0, db = 0, dc = 0, dd = 0;
-  for (let i = 0; i < length; i++, p += 4, a += 4) {
-    const wa = w[a], wb = w[a + 1], wc = w[a + 2], wd = w[a + 3];
-    const u = x[p]; aa += u*wa; ab += u*wb; ac += u*wc; ad += u*wd;
-    const v = x[p + 1]; ba += v*wa; bb += v*wb; bc += v*wc; bd += v*wd;
-    const s = x[p + 2]; ca += s*wa; cb += s*wb; cc += s*wc; cd += s*wd;
-    const t = x[p + 3]; da += t*wa; db += t*wb; dc += t*wc; dd += t*wd;
+// Rows `row` to before `end` in groups: the first number of each, then the second, …; zeros stand for rows that are missing.
+function intoPanel({values, columns, start, down, right}, row, end, panel, group) {
+  for (let to = 0; row < end; row += group, to += group*columns) for (let r = 0; r < group; r++) {
+    let from = start + (row + r)*down | 0;
+    for (let i = 0, at = to + r | 0; i < columns; i++, at = at + group | 0, from = from + right | 0) panel[at] = row + r < end ? values[from] : 0;
+  }
+}
+
+// Three rows with four rows: twelve sums, and each number that was fetched is used three or four times. `| 0` tells the compiler that an index is a small integer.
+function tile(p, a, length, y, at, down) {
+  let aa = 0, ab = 0, ac = 0, ad = 0, ba = 0, bb = 0, bc = 0, bd = 0, ca = 0, cb = 0, cc = 0, cd = 0;
+  for (let i = 0; i < length; i++, p = p + 3 | 0, a = a + 4 | 0) {
+    const wa = RIGHT[a], wb = RIGHT[a + 1 | 0], wc = RIGHT[a + 2 | 0], wd = RIGHT[a + 3 | 0];
+    const u = LEFT[p]; aa += u*wa; ab += u*wb; ac += u*wc; ad += u*wd;
+    const v = LEFT[p + 1 | 0]; ba += v*wa; bb += v*wb; bc += v*wc; bd += v*wd;
+    const s = LEFT[p + 2 | 0]; ca += s*wa; cb += s*wb; cc += s*wc; cd += s*wd;
   }
   y[at] = aa; y[at + 1] = ab; y[at + 2] = ac; y[at + 3] = ad; at += down;
   y[at] = ba; y[at + 1] = bb; y[at + 2] = bc; y[at + 3] = bd; at += down;
-  y[at] = ca; y[at + 1] = cb; y[at + 2] = cc; y[at + 3] = cd; at += down;
-  y[at] = da; y[at + 1] = db; y[at + 2] = dc; y[at + 3] = dd;
+  y[at] = ca; y[at + 1] = cb; y[at + 2] = cc; y[at + 3] = cd;
 }
 
 // The arrays of one step serve the next one: to make and clear new ones takes longer than to fill them. Their old numbers are still in them.
@@ -132,7 +138,7 @@ function attention(qkv, T, C, H) {
     for (let t = 0; t < T; t++) {
       for (let s = 0; s <= t; s++) shares[t*T + s] /= Math.sqrt(D);
       softmax(shares, t*T, t*T + t + 1);
-      for (let s = t + 1; s < T && s % 4; s++) shares[t*T + s] = 0; // as far as a product looks
+      for (let s = t + 1; s < T && s % 3; s++) shares[t*T + s] = 0; // as far as a product looks
     }
     product(matrix(shares, T, T), turn(v), matrix(out, T, D, row*C + h*D, C), "x");
     looks.push(shares);
@@ -150,7 +156,7 @@ function attentionBack(dout, {qkv, looks}, T, C, H) {
       let mean = 0;
       for (let s = 0; s <= t; s++) mean += shares[t*T + s]*scores[t*T + s];
       for (let s = 0; s <= t; s++) scores[t*T + s] = shares[t*T + s]*(scores[t*T + s] - mean)/Math.sqrt(D);
-      for (let s = t + 1; s < T && s % 4; s++) scores[t*T + s] = 0;
+      for (let s = t + 1; s < T && s % 3; s++) scores[t*T + s] = 0;
     }
     product(matrix(scores, T, T), turn(k), dq, "x");
     product(turn(matrix(scores, T, T)), turn(q), dk, "turned");
