@@ -1,11 +1,12 @@
-"""Train a model that ships: OMP_NUM_THREADS=1 python tools/pretrain.py NAME [--resume]   (about two hours on one CPU core that has bfloat16 products)
+"""Train a model that ships: OMP_NUM_THREADS=1 python tools/pretrain.py NAME [--resume]   (one or two hours on CPU cores that have bfloat16 products)
 
 Writes gpt_scratch/weights/NAME (the checkpoint in fp16, with its model card) and NAME-record beside it: the history, and at about
 40 log-spaced steps the losses, a sample, the attention of every head and the token embeddings. What a run needs in order to go on
-is in runs/NAME; `--resume` goes on from there to the same bits.
+is in runs/NAME; `--resume` goes on from there to the same bits, with as many
+threads (OMP_NUM_THREADS) as before.
 """
 import argparse, json, platform, shutil
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from gpt_scratch.train import estimate_loss
 ALIKE = dict(learning_rate=1e-3, schedule="cosine", weight_decay=0.1, beta2=0.99, grad_clip=1.0, dtype="bfloat16", seed=1337)
 RECIPES = {
     "shakespeare-char": dict(block_size=128, n_embd=192, n_head=6, n_layer=6, dropout=0.1, max_iters=8000, batch_size=32, warmup_iters=100, **ALIKE),
-    "shakespeare-char-10m": dict(max_iters=6000, batch_size=16, warmup_iters=200, min_lr=1e-5, **ALIKE), # the default architecture
+    "shakespeare-char-10m": dict(max_iters=7500, batch_size=8, warmup_iters=200, min_lr=1e-5, eval_interval=2500, **ALIKE), # the default architecture
 }
 NIMBLE = {"shakespeare-char-10m"}  # trained inside `nimble`
 PROMPT = "ROMEO:\nIs it the day, my lord? "
@@ -127,6 +128,7 @@ def card(name, model, losses, ladder):
     "The model card in Markdown."
     landmarks = ", ".join(f"{counts} {loss:.3f}" for counts, loss in ladder.items())
     recipe = "\n".join(f"| `{setting}` | {value} |" for setting, value in RECIPES[name].items())
+    cores = "one core" if torch.get_num_threads() == 1 else f"{torch.get_num_threads()} cores"
     pieces = "in one go" if not losses["resumed"] else f"resumed at step {', '.join(f'{step:,}' for step in losses['resumed'])}"
     products = " Dropout and attention went through the same file's `nimble`, which computes in bfloat16 what the chapters' parts compute." if name in NIMBLE else ""
     return f"""# {name}
@@ -140,7 +142,7 @@ A character-level GPT of {count_parameters(model.config):,} parameters that writ
 
 For comparison, models that only count, on the same validation text: {landmarks}.
 
-Trained on the first 90 % of tinyshakespeare by `python tools/pretrain.py {name}`, which is `train` of the toolbox with a recorder, in bfloat16 on one core of {platform.machine()} ({losses['hours']:.1f} hours of steps, {pieces}, torch {torch.__version__.split('+')[0]}).{products} These are the weights of step {losses['step']:,}, the best of the evaluations every 500 steps. The curve and what the model looked like along the way are in `{name}-record`.
+Trained on the first 90 % of tinyshakespeare by `python tools/pretrain.py {name}`, which is `train` of the toolbox with a recorder, in bfloat16 on {cores} of {platform.machine()} ({losses['hours']:.1f} hours of steps, {pieces}, torch {torch.__version__.split('+')[0]}).{products} These are the weights of step {losses['step']:,}, the best of the evaluations every {losses['every']:,} steps. The curve and what the model looked like along the way are in `{name}-record`.
 
 | setting | value |
 |---|---|
@@ -157,7 +159,7 @@ def ship(name, model, tokenizer, history, resumed, recorder, text):
     half = type(model)(model.config)
     half.load_state_dict({k: v.half().float() for k, v in model.state_dict().items()})  # judge what ships
     losses = dict(val=estimate_loss(half, ids[n:]), train=estimate_loss(half, ids[:n], eval_iters=4), hours=sum(row.get("seconds", 0) for row in history)/3600,
-                  step=min((row for row in history if "val_loss" in row), key=lambda row: row["val_loss"])["step"], resumed=resumed)
+                  step=min((row for row in history if "val_loss" in row), key=lambda row: row["val_loss"])["step"], every=RECIPES[name].get("eval_interval", 500), resumed=resumed)
     for folder in (WEIGHTS/name, WEIGHTS/f"{name}-record"): shutil.rmtree(folder, ignore_errors=True)
     save_checkpoint(WEIGHTS/name, model, tokenizer, card=card(name, model, losses, ngram_losses(ids[:n], ids[n:], 65)), dtype=torch.float16)
     record = WEIGHTS/f"{name}-record"
@@ -183,11 +185,11 @@ if __name__ == "__main__":
         if not began:
             began.append(run.step)
             with open(recorder.folder.with_suffix(".starts"), "a") as file: file.write(f"{run.step}\n")
-            if args.name in NIMBLE: nimble(run.model).__enter__()
+            if args.name in NIMBLE: stack.enter_context(nimble(run.model))
         recorder(run)
 
-    torch.set_num_threads(1)
-    run = train(text, **(dict(resume=out) if args.resume else dict(out=out, **RECIPES[args.name])), callback=callback, device="cpu")
+    with ExitStack() as stack:
+        run = train(text, **(dict(resume=out) if args.resume else dict(out=out, **RECIPES[args.name])), callback=callback, device="cpu")
     if run.step < RECIPES[args.name]["max_iters"]: raise SystemExit(f"stopped at step {run.step}; go on with --resume")
     model, tokenizer = load_checkpoint(out)  # the step with the best validation loss
     resumed = [int(step) for step in recorder.folder.with_suffix(".starts").read_text().split()][1:]
