@@ -8,12 +8,20 @@ import ast
 from pathlib import Path
 from typing import NamedTuple
 from .check import find_chapter,piece_of,read_pieces
-from .slicer import Change,loaded,module_of,noticing,parse
-from .slicer import read_cells,run_chapter,with_tests
+from .slicer import Change,module_of,parse,read_cells,run_chapter
 from .zoo import RIGHT,ZOO,Right,Wrong,as_change
 
 # %% auto #0
-__all__ = ['own_tests', 'Exam', 'try_tests', 'told']
+__all__ = ['mentioned', 'own_tests', 'Exam', 'try_tests', 'told']
+
+# %% ../../nbs/toolbox/reverse.ipynb #c4ec3020
+def mentioned(
+    code:str, # of a test or a definition
+)->set[str]: # names of variables, functions and methods
+    "What a piece of code names."
+    nodes = [*ast.walk(parse(code))]
+    names = {node.id for node in nodes if isinstance(node, ast.Name)}
+    return names | {node.attr for node in nodes if isinstance(node, ast.Attribute)}
 
 # %% ../../nbs/toolbox/reverse.ipynb #c4ec3007
 def own_tests(
@@ -25,10 +33,15 @@ def own_tests(
     tree = parse("\n".join(code for _,code in pieces))
     def imports(node): return isinstance(node, ast.ImportFrom) and node.module==module
     code = "\n".join(ast.unparse(node) for node in tree.body if not imports(node))
-    cells = read_cells(chapter)
+    cells = [cell for cell in read_cells(chapter) if cell.names]
     theirs = [name for cell in cells for name in cell.names]
-    last = cells[-1].number+1
-    used = [name for name in theirs if last in noticing(with_tests(cells, code), {name})]
+    def called(name): return name.split(".")[-1]
+    reached,size = mentioned(code),0
+    while size<len(reached): # definitions that a definition uses
+        size = len(reached)
+        for cell in cells:
+            if reached&{*map(called, cell.names)}: reached |= mentioned(cell.source)
+    used = [name for name in theirs if called(name) in reached]
     if not used: raise ValueError(f"{pieces[0][0]} tests nothing that chapter {chapter} defines: {', '.join(theirs)}")
     return code,used
 
@@ -57,7 +70,7 @@ def try_tests(
     chapter = find_chapter(chapter)
     pieces = [piece for thing in own for piece in (read_pieces(thing) if isinstance(thing, (str, Path)) else [piece_of(thing)])]
     code,used = own_tests(chapter, pieces)
-    members = [member for member in (*ZOO, *RIGHT) if member.chapter==chapter]
+    members = [m for m in (*ZOO, *RIGHT) if m.chapter==chapter and m.name in used]
     changes = [Change((used[0],)), *map(as_change, members)]
     first,*fates = run_chapter(chapter, changes, seconds=seconds, code=code)
     if first.end: raise ValueError(f"{pieces[0][0]}: on the chapter's own code the test {first.end}")
