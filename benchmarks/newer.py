@@ -14,7 +14,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 import torch
 
-from gpt_scratch.beyond.newer import GroupedAttention, MuonTrainer, Newer, NewerConfig, RMSNorm, RotaryAttention, SquaredReLU, SwiGLU, TokenEmbedding
+from gpt_scratch.beyond.newer import GroupedAttention, MuonTrainer, Newer, NewerConfig, RMSNorm, RotaryAttention, SquaredReLU, SwiGLU, TokenEmbedding, verdicts
 from gpt_scratch.beyond.speed import machine
 from gpt_scratch.block import Block
 from gpt_scratch.model import GPTConfig, GPTLanguageModel, init_weights
@@ -26,7 +26,7 @@ from gpt_scratch.train import TrainConfig, Trainer, estimate_loss
 SAVED = Path(__file__).with_suffix(".json")
 SIZES = dict(block_size=64, n_embd=64, n_head=4, n_layer=2, dropout=0.)
 SETTINGS = dict(CAREFUL, batch_size=12, learning_rate=4e-3, warmup_iters=50)
-BUDGET = 10. # seconds
+BUDGET = 15. # seconds
 
 
 def course(positions=True, **parts):
@@ -43,18 +43,23 @@ def newer(**parts): return Newer(NewerConfig(**SIZES, **parts))
 class Faster(MuonTrainer): faster = 5.
 
 
+class Fastest(MuonTrainer): faster = 20.
+
+
 PARTS = { # what makes the model, and what trains it
     "the course's block": (course, Trainer),
     "RMSNorm": (partial(course, norm=RMSNorm), Trainer),
     "SwiGLU": (partial(course, feed_forward=SwiGLU), Trainer),
     "ReLU²": (partial(course, feed_forward=SquaredReLU), Trainer),
     "RoPE": (partial(course, False, attention=RotaryAttention), Trainer),
-    "RoPE, QK-norm": (partial(course, False, attention=partial(RotaryAttention, qk_norm=RMSNorm)), Trainer),
-    "RoPE, 2 groups of 4": (partial(course, False, attention=partial(GroupedAttention, n_kv_head=2)), Trainer),
+    "QK-norm, on top of RoPE": (partial(course, False, attention=partial(RotaryAttention, qk_norm=RMSNorm)), Trainer),
+    "2 groups of 4, on top of RoPE": (partial(course, False, attention=partial(GroupedAttention, n_kv_head=2)), Trainer),
     "Muon": (course, MuonTrainer),
     "Muon, five times the rate": (course, Faster),
+    "Muon, twenty times the rate": (course, Fastest),
     "newer: all of a Llama": (newer, Trainer),
 }
+FIRST = next(iter(PARTS))
 
 
 def trainer(name, seed, steps):
@@ -78,11 +83,11 @@ def speed(saved, turns=15, steps=8):
     runs = {name: trainer(name, 1, 10**6) for name in PARTS}
     for run in runs.values(): seconds(run, 3)
     rounds = [{name: seconds(run, steps)/steps for name, run in runs.items()} for _ in range(turns)]
-    first = next(iter(PARTS))
-    base = statistics.median(turn[first] for turn in rounds)
+    base = statistics.median(turn[FIRST] for turn in rounds)
     for name, run in runs.items():
-        pace = base*statistics.median(turn[name]/turn[first] for turn in rounds)
-        saved["parts"][name] = dict(parameters=sum(p.numel() for p in run.model.parameters()), milliseconds=round(1000*pace, 2), steps=round(BUDGET/pace), losses={})
+        pace = base*statistics.median(turn[name]/turn[FIRST] for turn in rounds)
+        saved["parts"][name] = dict(parameters=sum(p.numel() for p in run.model.parameters()), milliseconds=round(1000*pace, 2), steps=round(BUDGET/pace),
+            against="RoPE" if name.endswith("on top of RoPE") else FIRST, losses={})
     saved["machine"], saved["budget"] = machine(), BUDGET
 
 
@@ -104,15 +109,15 @@ def save(saved): SAVED.write_text(json.dumps(saved, indent=1, ensure_ascii=False
 
 
 def table(saved):
-    "Means and spreads, and the difference to the course's block seed by seed."
-    base = saved["parts"]["the course's block"]["losses"]
-    print(f"{'':26} parameters   ms a step   steps   loss (lowest to highest)     against the course's")
-    for name, part in saved["parts"].items():
-        losses = part["losses"]
-        if set(losses) != {"1", "2", "3"}: continue
-        gains = [losses[seed] - base[seed] for seed in base]
-        print(f"{name:26} {part['parameters']:10,} {part['milliseconds']:11.2f} {part['steps']:7}   {statistics.mean(losses.values()):.4f} ({min(losses.values()):.4f} to {max(losses.values()):.4f})"
-              f"   {statistics.mean(gains):+.4f} ({min(gains):+.4f} to {max(gains):+.4f})")
+    "Means, spreads and verdicts, once all seeds have been run."
+    parts = saved["parts"]
+    losses = {name: [*part["losses"].values()] for name, part in parts.items()}
+    if not all(len(found) == 3 for found in losses.values()): return print("no table yet: not all seeds have been run")
+    means, found = {name: statistics.mean(losses[name]) for name in parts}, verdicts(losses, {name: part["against"] for name, part in parts.items()})
+    print(f"{'':30}  parameters  ms a step  steps  loss (lowest to highest)    difference to")
+    for name, part in parts.items():
+        print(f"{name:30}  {part['parameters']:10,} {part['milliseconds']:10.2f} {part['steps']:6}  {means[name]:.4f} ({min(losses[name]):.4f} to {max(losses[name]):.4f})"
+              f"  {means[name] - means[part['against']]:+.4f} {part['against']:18}  {found.get(name, '')}")
 
 
 def main():

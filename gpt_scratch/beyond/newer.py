@@ -21,7 +21,7 @@ from ..train import Trainer,learning_rate_at
 # %% auto #0
 __all__ = ['NAMES', 'RMSNorm', 'SwiGLU', 'SquaredReLU', 'rotate', 'RotaryAttention', 'GroupedAttention', 'orthogonalize', 'Muon',
            'MuonTrainer', 'TokenEmbedding', 'NewerConfig', 'check_newer', 'Newer', 'hf_name', 'to_halves',
-           'to_neighbors', 'to_config', 'from_hf', 'to_hf']
+           'to_neighbors', 'to_config', 'from_hf', 'to_hf', 'verdicts']
 
 # %% ../../nbs/beyond/newer.ipynb #46ba54f1
 class RMSNorm(nn.Module):
@@ -457,3 +457,18 @@ def to_hf(
     if error>1e-5: raise ValueError(f"the exported logits differ by {error:.0e} of the "
         "largest; at most 1e-05 is allowed")
     return theirs
+
+# %% ../../nbs/beyond/newer.ipynb #5d3e71a0
+def verdicts(
+    losses:dict[str,list[float]], # of each part, one loss per seed
+    against:dict[str,str], # what a part is compared with; if it isn't named, the first
+)->dict[str,str]: # for each but the first: "pays", "costs" or "can't be told"
+    "Is the difference of two means more than three of its standard errors?"
+    runs = torch.tensor([*losses.values()])
+    error = (2*runs.var(1).mean()/runs.shape[1])**.5 # all parts share one spread
+    found,(first,*others),means = {},losses,dict(zip(losses, runs.mean(1)))
+    for name in others:
+        d = means[name]-means[against.get(name, first)]
+        clear = "pays" if d<0 else "costs"
+        found[name] = clear if d.abs()>3*error else "can't be told"
+    return found

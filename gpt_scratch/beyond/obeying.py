@@ -125,7 +125,7 @@ def ask(
     tokenizer, # of the model, one id for each character
     length:int=45, # how many characters a reply may have, its end included
     seed:int=0, # the same seed gives the same replies
-)->tuple[Tensor,Tensor,list[str]]: # ids `(N,P+length)`, what is reply `(N,length)`, texts
+)->tuple[Tensor,Tensor,list[str]]: # ids `(N,P+length)`, is it reply `(N,length)`, texts
     "Let a model reply. A reply keeps its end if it came in time."
     c,device = model.config,model.lm_head.weight.device
     asked = [tokenizer.encode(c.prompt.replace("{}", request)) for request in requests]
@@ -204,7 +204,8 @@ def save_adapter(
     "Write the thin matrices, the prompt format, and the checksum of their base."
     folder,layers = Path(folder),[m for m in model.modules() if isinstance(m, LoRA)]
     if os.path.lexists(folder):
-        raise CheckpointError(f"{folder} exists and is never overwritten: choose another name")
+        raise CheckpointError(f"{folder} exists and is never overwritten: "
+            "choose another name")
     if not layers:
         raise CheckpointError("this model has no LoRA layers: add_lora gives it some")
     data = safetensors.torch.save({name:p.detach().cpu().contiguous()

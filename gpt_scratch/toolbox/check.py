@@ -23,8 +23,11 @@ def find_chapter(
     chapter:str, # "attention", "03" or "03_attention"
 )->str: # its name
     "The chapter that is meant; ValueError if there is none."
-    names = {word:name for i,name in enumerate(chapter_files()) for word in (name, f"{i:02}", f"{i:02}_{name}")}
-    if chapter not in names: raise ValueError(f"there is no chapter {chapter!r}; choose from {', '.join(chapter_files())}")
+    names = {word:name for i,name in enumerate(chapter_files())
+             for word in (name, f"{i:02}", f"{i:02}_{name}")}
+    if chapter not in names:
+        raise ValueError(f"there is no chapter {chapter!r}; "
+                         f"choose from {', '.join(chapter_files())}")
     return names[chapter]
 
 # %% ../../nbs/toolbox/check.ipynb #26c6ad85
@@ -34,9 +37,13 @@ def read_pieces(
     "The code in a file; ValueError if it can't be read."
     name,text = Path(path).name,read_text(path)
     if Path(path).suffix!=".ipynb": return [(name, checked(name, text))]
-    try: cells = ["".join(cell["source"]) for cell in json.loads(text)["cells"] if cell["cell_type"]=="code"]
-    except (ValueError, KeyError, TypeError): raise ValueError(f"{name} is no notebook: save it again in Jupyter") from None
-    return [(f"{name}, code cell {i}", checked(f"{name}, code cell {i}", cell)) for i,cell in enumerate(cells, 1)]
+    try:
+        cells = ["".join(cell["source"]) for cell in json.loads(text)["cells"]
+                 if cell["cell_type"]=="code"]
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(f"{name} is no notebook: save it again in Jupyter") from None
+    titles = [f"{name}, code cell {i}" for i in range(1, len(cells)+1)]
+    return [(title, checked(title, cell)) for title,cell in zip(titles, cells)]
 
 # %% ../../nbs/toolbox/check.ipynb #fe40b374
 def checked(
@@ -44,20 +51,27 @@ def checked(
     code:str, # what it holds
 )->str: # the code without magics
     "ValueError with the line, if this is no Python."
-    code = "pass" if code.startswith("%%") else re.sub(r"(?m)^(\s*)[%!].*", r"\1pass", code)
+    if code.startswith("%%"): code = "pass"
+    code = re.sub(r"(?m)^(\s*)[%!].*", r"\1pass", code)
     try: ast.parse(code)
-    except (SyntaxError, ValueError) as error: raise ValueError(f"{name}, line {getattr(error, 'lineno', '?')}: {getattr(error, 'msg', error)}: {(getattr(error, 'text', '') or '').strip()}") from None
+    except (SyntaxError, ValueError) as error:
+        line,text = getattr(error, "lineno", "?"),getattr(error, "text", "") or ""
+        raise ValueError(f"{name}, line {line}: {getattr(error, 'msg', error)}: "
+                         f"{text.strip()}") from None
     return code
 
 # %% ../../nbs/toolbox/check.ipynb #c4ec0001
 NEEDED = {
     "Head":{
-        "query":"the layer that makes queries `(B,T,D)` from `(B,T,C)`, with a `weight` `(D,C)`",
+        "query":"the layer that makes queries `(B,T,D)` from `(B,T,C)`, with a "
+            "`weight` `(D,C)`",
         "key":"the same for keys", "value":"the same for values"},
-    "HeadList":{"heads":"its heads, in their order", "proj":"the layer that mixes them"},
-    "MultiHeadAttention":{"load_state_dict":"a function that takes over the weights in a "
-        "dictionary: `qkv.weight` `(3C,C)`, all queries first, then keys, then values, in "
-        "each of them one head after the other, `proj.weight` and `proj.bias`"},
+    "HeadList":{
+        "heads":"its heads, in their order", "proj":"the layer that mixes them"},
+    "MultiHeadAttention":{
+        "load_state_dict":"a function that takes over the weights in a dictionary: "
+            "`qkv.weight` `(3C,C)`, all queries first, then keys, then values, in each "
+            "of them one head after the other, `proj.weight` and `proj.bias`"},
     "GPTLanguageModel":{
         "config":"what it was made from", "blocks":"its blocks, in their order",
         "embedding":"what makes vectors `(B,T,C)` from ids `(B,T)`",
@@ -82,7 +96,8 @@ def arguments(
 )->str: # its arguments without types, in parentheses
     "How it is called."
     args = ast.parse(ast.unparse(node)).body[0].args
-    for arg in (*args.posonlyargs, *args.args, *args.kwonlyargs, args.vararg, args.kwarg):
+    named = *args.posonlyargs,*args.args,*args.kwonlyargs
+    for arg in (*named, args.vararg, args.kwarg):
         if arg: arg.annotation = None
     return f"({ast.unparse(args).removeprefix('self, ').removeprefix('self')})"
 
@@ -108,7 +123,8 @@ def contract(
     lines = [f"what the tests of chapter {(chapter := find_chapter(chapter))} rely on:"]
     for cell in read_cells(chapter):
         for name,node in definitions(cell.source).items() if cell.names else ():
-            if isinstance(node, ast.FunctionDef): lines += described(node, cell.source, name)
+            if isinstance(node, ast.FunctionDef):
+                lines += described(node, cell.source, name)
             if not isinstance(node, ast.ClassDef): continue
             lines.append(f"class {name}")
             for part in node.body:
@@ -141,18 +157,20 @@ def resembling(
     def alike(members, few):
         fates = run_chapter(chapter, [*map(as_change, members)], [f.cell for f in few])
         mine = {*map(essence, few)}
-        return [w for w,fate in zip(members, fates) if {*map(essence, fate.failures)}==mine]
+        found = [{*map(essence, fate.failures)} for fate in fates]
+        return [wrong for wrong,theirs in zip(members, found) if theirs==mine]
     found = alike(members, failures[:1])
     if len(found)>1 and failures[1:]: found = alike(found, failures[:3]) or found
     told = re.search(r"\d", failures[0].error) or len(found)==1
-    return next((w for w in found if w.name in names), found[0]) if found and told else None
+    if not found or not told: return None
+    return next((wrong for wrong in found if wrong.name in names), found[0])
 
 # %% ../../nbs/toolbox/check.ipynb #eb298fa8
 class Verdict(NamedTuple):
     "What a chapter's tests say to a learner's definitions."
     chapter:str # its name
     names:list[str] # the definitions
-    results:dict[str,tuple[int,int,int]] # per definition: tests that pass, fail, are left out
+    results:dict[str,tuple[int,int,int]] # per definition: tests right, wrong, left out
     failures:list[Failure] # those that count, in order
     needs:dict[str,str] # parts that the tests must know, `Class.part`, and what each is
     without:dict[str,str] # optional parts that aren't there
@@ -169,12 +187,13 @@ def verdict(
     names:list[str], # the learner's definitions
     outcome:Outcome, # what the tests said to them
 )->Verdict: # without a member of the zoo
-    "Sort out what failed and what only asks for a part; behind a missing part nothing is judged."
+    "Sort out what failed and what asks for a part; what follows that isn't judged."
     real,tables,cut,owners = [],({}, {}),math.inf,{name.split(".")[0] for name in names}
     code,unset = {cell.number:parse(cell.source) for cell in read_cells(chapter)},set()
     for failure in outcome.failures:
         owner,part = is_missing(failure) or ("", "")
-        kinds = [part in table.get(owner, {}) for table in (NEEDED, OPTIONAL)] if owner in owners else [False, False]
+        kinds = [owner in owners and part in table.get(owner, {})
+                 for table in (NEEDED, OPTIONAL)]
         for kind,table,found in zip(kinds, (NEEDED, OPTIONAL), tables):
             if kind: found[f"{owner}.{part}"] = table[owner][part]
         if kinds[0]: cut = min(cut, failure.cell)
@@ -182,12 +201,14 @@ def verdict(
         if any(kinds): unset |= bound(code[failure.cell])
         elif failure.cell<cut and not follows: real.append(failure)
     about,results = {cell.number:cell.about for cell in read_cells(chapter)},{}
-    failed,open_ = {f.cell for f in real},{f.cell for f in outcome.failures if f not in real}
+    failed = {f.cell for f in real}
+    open_ = {f.cell for f in outcome.failures if f not in real}
     for test in sorted({*outcome.tests} | failed):
         place = 1 if test in failed else 2 if test in open_ or test>=cut else 0
         row = results.setdefault(about[test], [0, 0, 0])
         row[place] += 1
-    return Verdict(chapter, names, {name:tuple(row) for name,row in results.items()}, real, *tables)
+    results = {name:tuple(row) for name,row in results.items()}
+    return Verdict(chapter, names, results, real, *tables)
 
 # %% ../../nbs/toolbox/check.ipynb #c4ec0007
 def passed(
@@ -218,15 +239,24 @@ def report(
     lines = [f"chapter {found.chapter} with your {', '.join(found.names)}"]
     for name,row in found.results.items():
         word = "wrong" if row[1] else "right" if row[0] else "open "
-        lines.append(f"  {word}  {'your '*(name in found.names)}{name}: {counted(*row)}")
+        title = f"your {name}" if name in found.names else name
+        lines.append(f"  {word}  {title}: {counted(*row)}")
     if found.failures:
-        first,about = found.failures[0],{cell.number:cell.about for cell in read_cells(found.chapter)}
-        lines += [f"the first failure, in a test of {about[first.cell]}:", f"    {first.code}", f"  {first.error}"]
+        first = found.failures[0]
+        about = {cell.number:cell.about for cell in read_cells(found.chapter)}
+        lines += [f"the first failure, in a test of {about[first.cell]}:",
+                  f"    {first.code}", f"  {first.error}"]
         if first.where: lines.append(f"  at {first.where}")
-    if member := found.member: lines.append(f"this is what {member.does} gives; the chapter {member.chapter_does}")
-    if found.without: lines.append(f"left out are tests of {', '.join(found.without)}, which your code doesn't have and may do without")
-    if found.needs: lines += ["the tests must know these parts of your code; say in `adapters` what they are called there:",
-        *(f"    {name}: {what}" for name,what in found.needs.items())]
+    if member := found.member:
+        lines.append(f"this is what {member.does} gives; the chapter "
+                     f"{member.chapter_does}")
+    if found.without:
+        lines.append(f"left out are tests of {', '.join(found.without)}, which your "
+                     "code doesn't have and may do without")
+    if found.needs:
+        lines += ["the tests must know these parts of your code; say in `adapters` "
+                  "what they are called there:",
+                  *(f"    {name}: {what}" for name,what in found.needs.items())]
     return "\n".join(lines)
 
 # %% ../../nbs/toolbox/check.ipynb #8603e35a
@@ -234,9 +264,12 @@ def piece_of(
     thing:object, # a class or function from a notebook or a file
 )->tuple[str,str]: # a name, and the code of the cell or file that it comes from
     "The code around a definition; ValueError if there is none to be found."
-    f = thing if hasattr(thing, "__code__") else next((part for part in vars(thing).values() if hasattr(part, "__code__")), None)
+    parts = [thing] if hasattr(thing, "__code__") else vars(thing).values()
+    f = next((part for part in parts if hasattr(part, "__code__")), None)
     code = "".join(linecache.getlines(f.__code__.co_filename)) if f else ""
-    if not code: raise ValueError(f"the code of {thing!r} can't be found; put it into a file and name that")
+    if not code:
+        raise ValueError(f"the code of {thing!r} can't be found; "
+                         "put it into a file and name that")
     return (name := f"the code of {thing.__name__}"), checked(name, code)
 
 # %% ../../nbs/toolbox/check.ipynb #117da828
@@ -245,13 +278,19 @@ def judge(
     *own:str|Path|type|object, # a file, or classes and functions
     seconds:float=60, # time for the tests
 )->Verdict:
-    "Run a chapter's tests on your own code. It runs with all your rights: this is no sandbox."
+    "Run a chapter's tests on your own code, with all your rights: this is no sandbox."
     chapter = find_chapter(chapter)
-    pieces = [piece for thing in own for piece in (read_pieces(thing) if isinstance(thing, (str, Path)) else [piece_of(thing)])]
+    pieces = []
+    for thing in own:
+        named = isinstance(thing, (str, Path))
+        pieces += read_pieces(thing) if named else [piece_of(thing)]
     names = own_names(pieces, chapter)
     outcome, = run_chapter(chapter, [Change(names, own=pieces)], seconds=seconds)
-    if outcome.end: raise ValueError(f"{pieces[0][0].split(',')[0]} {ending(chapter, outcome)}")
-    if not outcome.tests: raise ValueError(f"no test of chapter {chapter} uses {', '.join(names)}; check a definition that builds on it, too")
+    if outcome.end:
+        raise ValueError(f"{pieces[0][0].split(',')[0]} {ending(chapter, outcome)}")
+    if not outcome.tests:
+        raise ValueError(f"no test of chapter {chapter} uses {', '.join(names)}; "
+                         "check a definition that builds on it, too")
     found = verdict(chapter, names, outcome)
     return found._replace(member=resembling(chapter, found.failures, names))
 
@@ -274,4 +313,5 @@ def ending(
     if outcome.reached is None: return f"can't be loaded: {outcome.end}"
     cell = next(cell for cell in read_cells(chapter) if cell.number==outcome.reached)
     loop = "; is there a loop that doesn't end?" if "seconds" in outcome.end else ""
-    return f"{outcome.end} in a test of {cell.about} that begins with `{re.sub(r'(?m)^#.*', '', cell.source).strip().splitlines()[0]}`{loop}"
+    first = re.sub(r"(?m)^#.*", "", cell.source).strip().splitlines()[0]
+    return f"{outcome.end} in a test of {cell.about} that begins with `{first}`{loop}"
