@@ -61,6 +61,12 @@ def test_a_sweep_over_rates(tmp_path):
     assert len({*losses.values()}) == 3 and min(losses, key=losses.get) == pytest.approx(1e-2)
 
 
+@pytest.mark.parametrize("name", ["", "Rms", "my-norm", "1st", "../rms", "rms\n", "r"*33])
+def test_a_variant_has_a_plain_name(name):
+    with pytest.raises(ValueError, match="small letters, digits and _"): register(name, GPTLanguageModel)
+    assert name not in checkpoint.VARIANTS and register("rms_2", GPTLanguageModel)().variant == "rms_2"
+
+
 def test_a_norm_of_ones_own(tmp_path):
     register("rms", partial(GPTLanguageModel, block=partial(Block, norm=RMSNorm)))
     straight = train(TEXT, tmp_path/"straight", variant="rms", **RECIPE)

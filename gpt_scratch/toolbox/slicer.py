@@ -236,11 +236,15 @@ def noticing(
     "A forward slice: the tests that could give another result."
     def heads(found): return {name.split(".")[0] for name in found}
     touched,size = heads(names),0
+    defined = heads(name for cell in cells for name in cell.names)
     while size<len(touched): # definitions that use a changed one
         size = len(touched)
         for cell in cells:
             reads = cell.names and loaded(parse(cell.source))&touched
             if reads: touched |= heads(cell.names)
+            for node in parse(cell.source).body: # a table gets an entry
+                if isinstance(node, ast.Assign) and loaded(node.value)&touched:
+                    touched |= changed(node)&defined
     found,fixed,imports = patched_tests(cells, names),set(touched),imported(cells)
     for cell in cells:
         if cell.names or cell.number in imports: continue
@@ -351,7 +355,8 @@ def wanted_nodes(
         own = definitions(ast.unparse(node)).keys()&set(change.names)
         acts = isinstance(node, (ast.Expr, ast.For, ast.While))
         patched = isinstance(node, ast.FunctionDef) and own
-        if not patched and (acts or not bound(node)&(wanted|{"*"})): continue
+        sets = bound(node)|(changed(node) if isinstance(node, ast.Assign) else set())
+        if not patched and (acts or not sets&(wanted|{"*"})): continue
         kept.append((name, node))
         wanted |= loaded(node)
     return kept[::-1]
