@@ -64,6 +64,22 @@ ZOO += [Wrong("tokenizer", *row) for row in [
      "letting negative ids count from the end", "refuses ids outside 0…V-1"),
 ]]
 
+# %% ../../nbs/toolbox/zoo.ipynb #5c1a1100
+ZOO += [Wrong("tokenizer", *row) for row in [
+    ("CharTokenizer", "sorted(set(text))", "sorted(set(text), key=str.lower)",
+     "sorting capitals among the small letters", "sorts by code point: capitals first"),
+    ("CharTokenizer.encode", "text.index(c)", "text.rindex(c)",
+     "naming the last place of an unknown character", "names the first"),
+    ("CharTokenizer.decode",
+     'ids = ids.tolist() if hasattr(ids, "tolist") else list(ids)',
+     'given = ids\n    ids = ids.tolist() if hasattr(ids, "tolist") else '
+     "list(ids)\n    if isinstance(given, list): given.clear()",
+     "emptying the caller's list", "leaves it as it was"),
+    ("CharTokenizer.save", 'Path(path).write_text(data, encoding="utf-8")',
+     "open(path, 'a', encoding='utf-8').write(data)", "adding to a file that is there",
+     "puts the new vocabulary in its place"),
+]]
+
 # %% ../../nbs/toolbox/zoo.ipynb #8f933998
 ZOO += [Wrong("data", *row) for row in [
     ("split", "return ids[:n],ids[n:]", "return ids,ids[n:]",
@@ -115,6 +131,24 @@ ZOO += [Wrong("data", *row) for row in [
      "forgetting the beginning while writing", "keeps the whole text"),
 ]]
 
+# %% ../../nbs/toolbox/zoo.ipynb #5c1a1101
+ZOO += [Wrong("data", *row) for row in [
+    ("split", "n = int(len(ids)*(1-val_fraction))", "n = -int(len(ids)*val_fraction)",
+     "cutting at -0: a short text has no training part", "counts from the beginning"),
+    ("get_batch", "[seed, step]", "[seed or 1337, step]", "a seed 0 that is no seed",
+     "takes 0 as any other seed"),
+    ("NgramModel", "ids[i:] for i in range(m)", "ids[i:]+ids[:i] for i in range(m)",
+     "going on at the beginning where the text ends",
+     "counts only what stands in the text"),
+    ("ngram_losses", "NgramModel(train_ids, vocab_size, n, k)",
+     "NgramModel(train_ids, vocab_size, n)", "a k that is asked for and not used",
+     "passes it on"),
+    ("draw", "darts[:,None]*ends[:,-1:]", "darts[:,None]*ends[-1:,-1:]",
+     "measuring every ruler by the last one", "measures each row by its own sum"),
+    ("NgramModel.predict", "[max(0, len(ids)-self.n+1):]", "[-(self.n-1):]",
+     "taking the last -0 ids, which are all of them", "takes none for a unigram"),
+]]
+
 # %% ../../nbs/toolbox/zoo.ipynb #22080fe0
 ZOO += [Wrong("embedding", *row) for row in [
     ("Embedding", " + self.position.weight[:idx.shape[-1]]", "",
@@ -145,6 +179,20 @@ ZOO += [Wrong("embedding", *row) for row in [
     ("Embedding", "self.token = nn.Embedding(vocab_size, n_embd)",
      "self.token = nn.Embedding(vocab_size, n_embd, max_norm=1.)",
      "cutting long vectors in the lookup", "returns the table's own numbers"),
+]]
+
+# %% ../../nbs/toolbox/zoo.ipynb #5c1a1102
+ZOO += [Wrong("embedding", *row) for row in [
+    ("Embedding", "self.position.weight[:idx.shape[-1]]",
+     "self.position(torch.arange(idx.shape[-1]))",
+     "positions that are always on the CPU",
+     "makes nothing on another device than the ids'"),
+    ("Embedding", "+ self.position.weight[:idx.shape[-1]]",
+     "+ (self.position.weight[:idx.shape[-1]] if self.training else 0)",
+     "positions in training only", "does the same in both modes"),
+    ("Embedding", "super().__init__()",
+     "super().__init__()\n        torch.manual_seed(0)",
+     "seeding everybody's random numbers", "leaves the seed to the program"),
 ]]
 
 # %% ../../nbs/toolbox/zoo.ipynb #abc54209
@@ -245,6 +293,18 @@ ZOO += [Wrong("attention", *row) for row in [
      "showing keys against values", "shows queries against keys"),
 ]]
 
+# %% ../../nbs/toolbox/zoo.ipynb #5c1a1103
+ZOO += [Wrong("attention", *row) for row in [
+    ("MultiHeadAttention", "is_causal=True", "is_causal=self.training",
+     "a mask that evaluation mode takes off", "masks the future in both modes"),
+    ("MultiHeadAttention.weights", "attention_weights(q, k)",
+     "self.dropout(attention_weights(q, k))", "showing weights with holes",
+     "shows them without dropout"),
+    ("attention_weights", "future, -torch.inf).softmax(-1)",
+     "future, -torch.inf).float().softmax(-1)",
+     "weights in float32 for values in 16 bits", "keeps the type of its inputs"),
+]]
+
 # %% ../../nbs/toolbox/zoo.ipynb #d064f835
 ZOO += [Wrong("block", *row) for row in [
     ("layer_norm", "mean(-1, keepdim=True)\n    variance = (x-mean).pow(2).mean(-1",
@@ -318,6 +378,19 @@ ZOO += [Wrong("block", *row) for row in [
      "attention that reads the bare stream", "reads the normalized stream"),
 ]]
 
+# %% ../../nbs/toolbox/zoo.ipynb #5c1a1104
+ZOO += [Wrong("block", *row) for row in [
+    ("layer_norm", "mean = x.mean(-1, keepdim=True)",
+     "x = x.float()\n    mean = x.mean(-1, keepdim=True)",
+     "rounding float64 to float32", "computes in the type it is given"),
+    ("Block", "x = x + self.attention(self.ln1(x))\n        return x + "
+     "self.feed_forward(self.ln2(x))",
+     "with torch.set_grad_enabled(self.training):\n            x = x + "
+     "self.attention(self.ln1(x))\n            return x + "
+     "self.feed_forward(self.ln2(x))", "no gradients in evaluation mode",
+     "has gradients in both modes"),
+]]
+
 # %% ../../nbs/toolbox/zoo.ipynb #96f36b5e
 ZOO += [Wrong("model", *row) for row in [
     ("GPTLanguageModel", "self.lm_head(self.ln_f(x))", "self.lm_head(x)",
@@ -377,6 +450,25 @@ ZOO += [Wrong("model", *row) for row in [
      "sees block_size ids"),
     ("GPTLanguageModel.generate", "[0][:,-1]", "[0][:,0]",
      "reading the first position's scores", "reads the last one's"),
+]]
+
+# %% ../../nbs/toolbox/zoo.ipynb #5c1a1105
+ZOO += [Wrong("model", *row) for row in [
+    ("GPTLanguageModel.generate",
+     "torch.randint(2**62, ()).item() if seed is None else seed",
+     "seed or torch.randint(2**62, ()).item()", "a seed 0 that is no seed",
+     "takes 0 as any other seed"),
+    ("GPTLanguageModel.generate", "    seed = torch",
+     "    self.eval()\n    seed = torch", "leaving evaluation mode on",
+     "leaves the mode as it was"),
+    ("GPTLanguageModel.generate", "@torch.no_grad()\n", "",
+     "keeping a graph while it writes", "writes without gradients"),
+    ("init_weights", "    if isinstance(module, (nn.Linear, nn.Embedding)):",
+     "    with torch.random.fork_rng():\n      if isinstance(module, "
+     "(nn.Linear, nn.Embedding)):", "the same random numbers for every matrix",
+     "draws new ones"),
+    ("count_flops", "4*T*C*L", "4*T*C*config.n_head",
+     "counting heads in place of layers", "counts layers; both are six by default"),
 ]]
 
 # %% ../../nbs/toolbox/zoo.ipynb #025c5520
@@ -502,6 +594,23 @@ ZOO += [Wrong("train", *row) for row in [
      "calling the training loss validation loss", "measures each part"),
 ]]
 
+# %% ../../nbs/toolbox/zoo.ipynb #5c1a1106
+ZOO += [Wrong("train", *row) for row in [
+    ("check_finite", "not math.isfinite(value)", "math.isnan(value)",
+     "letting infinity pass", "refuses whatever isn't a number"),
+    ("eval_windows", "(x[r].long(), y[r].long())", "(x[r], y[r])",
+     "windows of bytes for a text of bytes", "gives 64-bit ids, as `get_batch` does"),
+    ("estimate_loss", "model(x.to(device), y.to(device))", "model(x, y)",
+     "windows that stay on the CPU", "sends them where the model is"),
+    ("Trainer", "self.model,self.config = model,config",
+     "import copy\n        model = copy.deepcopy(model)\n        "
+     "self.model,self.config = model,config", "training a copy",
+     "trains the model it is given"),
+    ("Trainer.evaluate", "self.val_ids, c.batch_size, c.eval_iters, c.dtype)",
+     "self.val_ids, c.batch_size, c.eval_iters)",
+     "validating in another precision than it trains in", "uses one for both"),
+]]
+
 # %% ../../nbs/toolbox/zoo.ipynb #ee8ab981
 ZOO += [Wrong("generate", *row) for row in [
     ("keep_top_k", "order[...,:k]", "order[...,:k+1]", "keeping one id more than top_k",
@@ -586,6 +695,26 @@ ZOO += [Wrong("generate", *row) for row in [
      "lets each beginning take its keys and values along"),
     ("GPTLanguageModel.beam_search", "scores[:,None]+logs", "logs",
      "scoring only the last id", "adds up the whole continuation"),
+]]
+
+# %% ../../nbs/toolbox/zoo.ipynb #5c1a1107
+ZOO += [Wrong("generate", *row) for row in [
+    ("MultiHeadAttention.read_on", "dtype=torch.bool, device=x.device",
+     "dtype=torch.bool", "a mask that is always on the CPU",
+     "makes it where the vectors are"),
+    ("reads_on", "part._forward_hooks or part._forward_pre_hooks",
+     "part._forward_hooks", "not hearing hooks before a part",
+     "reads anew what any hook watches"),
+    ("GPTLanguageModel.read_on", "return self.lm_head(self.ln_f(x)),kept",
+     "if past: past[:] = kept\n    return self.lm_head(self.ln_f(x)),kept",
+     "changing the past it was given",
+     "gives a new one: a past can be continued twice"),
+    ("writing", "if training: model.eval()", "if model.training: model.eval()",
+     "looking only at the mode of the whole", "switches off each part that trains"),
+    ("writing", "with torch.no_grad(): yield", "yield",
+     "keeping a graph while it writes", "writes without gradients"),
+    ("GPTLanguageModel.beam_search", "with writing(self):", "with torch.no_grad():",
+     "searching with dropout", "searches in evaluation mode"),
 ]]
 
 # %% ../../nbs/toolbox/zoo.ipynb #23c4be3b
