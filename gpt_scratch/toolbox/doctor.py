@@ -13,8 +13,8 @@ from .log import overfitting_since,read_history
 from .style import PALETTE
 
 # %% auto #0
-__all__ = ['features', 'fingerprints', 'distance', 'Diagnosis', 'leaves', 'diagnose', 'draw_diagnosis', 'preset_of',
-           'diagnose_run']
+__all__ = ['LADDER', 'features', 'fingerprints', 'distance', 'Diagnosis', 'leaves', 'diagnose', 'draw_diagnosis', 'preset_of',
+           'rung', 'diagnose_run']
 
 # %% ../../nbs/toolbox/doctor.ipynb #c4ec5007
 def features(
@@ -136,16 +136,31 @@ def preset_of(
         if all(same): return name
     return ""
 
+# %% ../../nbs/toolbox/doctor.ipynb #c4ec5031
+LADDER = {"guessing":4.174, "counting letters":3.347, "counting pairs":2.490,
+    "counting triples":2.063} # on the validation text of tinyshakespeare
+
+def rung(
+    loss:float, # on the validation text of tinyshakespeare, in nats per character
+)->str: # a phrase
+    "The best of the counting models that a loss is below."
+    below = [name for name,value in LADDER.items() if loss<value]
+    side,name = ("below", below[-1]) if below else ("not even below", "guessing")
+    return f"the last validation loss, {loss:.2f}, is {side} what {name} reaches, {LADDER[name]:.2f}"
+
 # %% ../../nbs/toolbox/doctor.ipynb #c4ec5018
 def diagnose_run(
     run:str|Path, # the folder of a run
     settings:dict, # of its training
     sizes:dict, # of its model
     tokens:int, # length of its text
-)->str: # a line; empty if nothing can be said
+)->str: # a line or two; empty if nothing can be said
     "The diagnosis of a run in a folder."
     try: history = read_history(run)
     except ValueError: return ""
     preset = preset_of(settings, sizes) if tokens==1_115_394 else "" # tinyshakespeare
     words = diagnose(history, preset).words
-    return "" if words.startswith("can't tell:") else f"the loss doctor: {words}"
+    if words.startswith("can't tell:"): return ""
+    losses = [row["val_loss"] for row in history if "val_loss" in row]
+    height = f"\n{rung(losses[-1])}" if preset and losses else ""
+    return f"the loss doctor: {words}{height}"
