@@ -1,4 +1,4 @@
-"""Train a model that ships: OMP_NUM_THREADS=1 python tools/pretrain.py NAME [--resume]   (one or two hours on CPU cores that have bfloat16 products)
+"""Train a model that ships: OMP_NUM_THREADS=1 python tools/pretrain.py NAME [--resume]   (one or two hours of a CPU core)
 
 Writes gpt_scratch/weights/NAME (the checkpoint in fp16, with its model card) and NAME-record beside it: the history, and at about
 40 log-spaced steps the losses, a sample, the attention of every head and the token embeddings. What a run needs in order to go on
@@ -24,67 +24,42 @@ from gpt_scratch.toolbox.corpus import tinyshakespeare
 from gpt_scratch.toolbox.run import train
 from gpt_scratch.train import estimate_loss
 
-ALIKE = dict(learning_rate=1e-3, schedule="cosine", weight_decay=0.1, beta2=0.99, grad_clip=1.0, dtype="bfloat16", seed=1337)
+ALIKE = dict(schedule="cosine", warmup_iters=100, weight_decay=0.1, beta2=0.99, grad_clip=1.0, seed=1337)
 RECIPES = {
-    "shakespeare-char": dict(block_size=128, n_embd=192, n_head=6, n_layer=6, dropout=0.1, max_iters=8000, batch_size=32, warmup_iters=100, **ALIKE),
-    "shakespeare-char-10m": dict(max_iters=7500, batch_size=8, warmup_iters=200, min_lr=1e-5, eval_interval=2500, **ALIKE), # the default architecture
+    "shakespeare-char": dict(block_size=128, n_embd=192, n_head=6, n_layer=6, dropout=0.1, max_iters=8000, batch_size=32, learning_rate=1e-3, dtype="bfloat16", **ALIKE),
+    "shakespeare-char-10m": dict(max_iters=2000, batch_size=8, learning_rate=4e-4, min_lr=4e-6, eval_interval=500, **ALIKE), # the default architecture
 }
-NIMBLE = {"shakespeare-char-10m"}  # trained inside `nimble`
+GROWN = {"shakespeare-char-10m": "shakespeare-char"}  # begins with the weights of the smaller model, made wider, and is trained inside `nimble`
 PROMPT = "ROMEO:\nIs it the day, my lord? "
 ROOT = Path(__file__).parents[1]
 WEIGHTS = ROOT/"gpt_scratch"/"weights"
 
 
-def kept(shape, p):
-    "1 where an element stays, 0 with probability p, rounded to 1/256; a byte of NumPy's decides, seeded by PyTorch's generator, so a resumed run draws the same."
-    draw = np.random.Generator(np.random.SFC64(torch.randint(2**62, ()).item())).bytes(int(np.prod(shape)))
-    ones = (np.frombuffer(draw, np.uint8) >= round(p*256)).view(np.uint8)*np.uint16(0x3F80)  # the bits of 1.0 in bfloat16
-    return torch.from_numpy(ones).view(torch.bfloat16).view(shape), 256/(256 - round(p*256))
-
-
 class Dropout(torch.autograd.Function):
-    "Dropout whose mask costs a tenth of PyTorch's on a CPU."
+    "Dropout whose mask costs a tenth of PyTorch's on a CPU: NumPy's bytes decide, so p is rounded to 1/256; PyTorch's generator seeds them, so a resumed run draws the same."
     @staticmethod
     def forward(ctx, x, p):
-        ctx.mask, ctx.scale = kept(x.shape, p)
+        draw = np.random.Generator(np.random.SFC64(torch.randint(2**62, ()).item())).bytes(x.numel())
+        ctx.mask = torch.from_numpy(np.frombuffer(draw, np.uint8) >= round(p*256)).view(x.shape)
+        ctx.scale = 256/(256 - round(p*256))
         return (x*ctx.mask).mul_(ctx.scale)
 
     @staticmethod
     def backward(ctx, grad): return (grad*ctx.mask).mul_(ctx.scale), None
 
 
-class Attention(torch.autograd.Function):
-    "Causal attention with dropout on its weights, softmax and products in bfloat16."
-    @staticmethod
-    def forward(ctx, q, k, v, p):
-        q, k, v = (t.to(torch.bfloat16).contiguous() for t in (q, k, v))
-        T, D = q.shape[-2:]
-        scores = (q*D**-.5) @ k.mT
-        w = torch.softmax(scores.add_(torch.full((T, T), -torch.inf, dtype=q.dtype).triu(1)), -1)
-        mask, ctx.scale = kept(w.shape, p)
-        dropped = w*mask
-        ctx.save_for_backward(q, k, v, w, mask, dropped)
-        return (dropped @ v).mul_(ctx.scale)
-
-    @staticmethod
-    def backward(ctx, grad):
-        q, k, v, w, mask, dropped = ctx.saved_tensors
-        grad, c = grad*ctx.scale, q.shape[-1]**-.5
-        scores = torch.ops.aten._softmax_backward_data((grad @ v.mT).mul_(mask), w, -1, w.dtype)
-        return (scores @ k).mul_(c), (scores.mT @ q).mul_(c), dropped.mT @ grad, None
-
-
 def attention(part, x):
-    "What `MultiHeadAttention.forward` computes, by `Attention` while training."
+    "What `MultiHeadAttention.forward` computes, with `Dropout` while training."
     if not part.training: return MultiHeadAttention.forward(part, x)
     q, k, v = part.split(x)
-    with torch.autocast("cpu", enabled=False): heads = Attention.apply(q, k, v, part.dropout.p)
-    return part.merge(heads)
+    T, D = q.shape[-2:]
+    scores = (q*D**-.5) @ k.mT + torch.full((T, T), -torch.inf).triu(1)
+    return part.merge(Dropout.apply(scores.softmax(-1), part.dropout.p) @ v)
 
 
 @contextmanager
 def nimble(model):
-    "In this context the model trains about 1.4 times as fast in bfloat16 on a CPU; the mathematics is the same, dropout's rate within 1/512."
+    "In this context the model trains about a tenth faster on a CPU; the mathematics is the same, dropout's rate within 1/512."
     parts = [m for m in model.modules() if type(m) in (nn.Dropout, MultiHeadAttention)]
     for part in parts:
         if type(part) is MultiHeadAttention: part.forward = partial(attention, part)
@@ -92,6 +67,40 @@ def nimble(model):
     try: yield model
     finally:
         for part in parts: del part.forward
+
+
+def doubled(n, groups=1):
+    "For each of 2n units the unit that it copies, and which copy it is; both copies stand in the same of `groups` groups (heads)."
+    unit, copy = torch.arange(n).view(groups, 1, -1).expand(-1, 2, -1), torch.arange(2).view(1, 2, 1)
+    return unit.flatten(), copy.expand_as(unit).flatten()
+
+
+def grown(small, config, seed=1337):
+    """The weights of a model twice as wide and with a context twice as long that says the same as `small` within its context (Chen et al. 2015, Net2Net).
+
+    Every unit becomes two; the weights that read it are shared out between the copies at random, so that they learn different things."""
+    torch.manual_seed(seed)
+    C, H = small.config.n_embd, small.config.n_head
+    heads, plain = doubled(C, H)[0], doubled(C)[0]
+
+    def reading(w, columns):  # w with its inputs doubled
+        unit, copy = columns
+        share = .5 + .25*torch.randn(w.shape)
+        return w[:, unit]*torch.where(copy == 0, share[:, unit], 1 - share[:, unit])
+
+    wide = {}
+    for name, w in small.state_dict().items():
+        if name.startswith("embedding"): w = w[:, plain]
+        elif name.endswith("qkv.weight"):
+            q, k, v = (reading(part[heads], doubled(C)) for part in w.split(C))
+            w = torch.cat([q*2**-.25, k*2**-.25, v])  # twice the terms in a product that is divided by sqrt(2) times as much
+        elif name.endswith("proj.weight"): w = reading(w[plain], doubled(C, H))
+        elif w.dim() == 2: w = reading(w if name.startswith("lm_head") else w[doubled(len(w))[0]], doubled(w.shape[1]))
+        elif not name.startswith("lm_head"): w = w[doubled(len(w))[0]]
+        wide[name] = w
+    position = wide["embedding.position.weight"]
+    wide["embedding.position.weight"] = position.repeat(config.block_size//len(position), 1)  # a start; they are soon learned
+    return wide
 
 
 class Recorder:
@@ -102,7 +111,7 @@ class Recorder:
     def __call__(self, run):
         if run.step not in self.steps: return
         model, tokenizer, training = run.model, run.tokenizer, run.model.training
-        losses = [estimate_loss(model, ids, eval_iters=2, dtype="bfloat16") for ids in (run.train_ids, run.val_ids)]
+        losses = [estimate_loss(model, ids, 16, eval_iters=2) for ids in (run.train_ids, run.val_ids)]
         sample = model.generate(torch.tensor([tokenizer.encode("\n")]), 200, seed=run.step)
         model.eval()
         with torch.no_grad():
@@ -130,7 +139,7 @@ def card(name, model, losses, ladder):
     recipe = "\n".join(f"| `{setting}` | {value} |" for setting, value in RECIPES[name].items())
     cores = "one core" if torch.get_num_threads() == 1 else f"{torch.get_num_threads()} cores"
     pieces = "in one go" if not losses["resumed"] else f"resumed at step {', '.join(f'{step:,}' for step in losses['resumed'])}"
-    products = " Dropout and attention went through the same file's `nimble`, which computes in bfloat16 what the chapters' parts compute." if name in NIMBLE else ""
+    start = f" It began with the weights of `{GROWN[name]}`, made twice as wide and twice as long by the same file's `grown`; dropout and attention went through its `nimble`, whose dropout is rounded to 1/256." if name in GROWN else ""
     return f"""# {name}
 
 A character-level GPT of {count_parameters(model.config):,} parameters that writes in the manner of Shakespeare's plays. It ships with gpt_scratch as `{name}`.
@@ -142,7 +151,7 @@ A character-level GPT of {count_parameters(model.config):,} parameters that writ
 
 For comparison, models that only count, on the same validation text: {landmarks}.
 
-Trained on the first 90 % of tinyshakespeare by `python tools/pretrain.py {name}`, which is `train` of the toolbox with a recorder, in bfloat16 on {cores} of {platform.machine()} ({losses['hours']:.1f} hours of steps, {pieces}, torch {torch.__version__.split('+')[0]}).{products} These are the weights of step {losses['step']:,}, the best of the evaluations every {losses['every']:,} steps. The curve and what the model looked like along the way are in `{name}-record`.
+Trained on the first 90 % of tinyshakespeare by `python tools/pretrain.py {name}`, which is `train` of the toolbox with a recorder, in {RECIPES[name].get('dtype', 'float32')} on {cores} of {platform.machine()} ({losses['hours']:.1f} hours of steps, {pieces}, torch {torch.__version__.split('+')[0]}).{start} These are the weights of step {losses['step']:,}, the best of the evaluations every {losses['every']:,} steps. The curve and what the model looked like along the way are in `{name}-record`.
 
 | setting | value |
 |---|---|
@@ -185,7 +194,8 @@ if __name__ == "__main__":
         if not began:
             began.append(run.step)
             with open(recorder.folder.with_suffix(".starts"), "a") as file: file.write(f"{run.step}\n")
-            if args.name in NIMBLE: stack.enter_context(nimble(run.model))
+            if args.name in GROWN: stack.enter_context(nimble(run.model))
+            if args.name in GROWN and not run.step: run.model.load_state_dict(grown(load_checkpoint(GROWN[args.name])[0], run.model.config))
         recorder(run)
 
     with ExitStack() as stack:
