@@ -14,9 +14,9 @@ from .slicer import read_cells,run_chapter
 from .zoo import ZOO,Right,Wrong,as_change
 
 # %% auto #0
-__all__ = ['NEEDED', 'OPTIONAL', 'SILENT', 'find_chapter', 'read_pieces', 'checked', 'arguments', 'described', 'contract',
-           'essence', 'resembling', 'Verdict', 'verdict', 'passed', 'counted', 'report', 'piece_of', 'judge', 'check',
-           'ending']
+__all__ = ['NEEDED', 'OPTIONAL', 'EVERYWHERE', 'SILENT', 'find_chapter', 'read_pieces', 'checked', 'arguments', 'described',
+           'contract', 'essence', 'resembling', 'Verdict', 'verdict', 'passed', 'counted', 'report', 'piece_of',
+           'judge', 'check', 'ending']
 
 # %% ../../nbs/toolbox/check.ipynb #c9a9021e
 def find_chapter(
@@ -116,6 +116,10 @@ def described(
     return [title+arguments(node), *rows, *(f"      gives: {m[1]}" for m in back if m)]
 
 # %% ../../nbs/toolbox/check.ipynb #dd178f13
+EVERYWHERE = ("every part: the same inputs give the same result, for any layout in "
+    "memory, in float64\n  and bfloat16, on any device; inputs, mode and random streams "
+    "stay as they were")
+
 def contract(
     chapter:str, # "attention", "03" or "03_attention"
 )->str: # names, arguments, shapes, and the parts that tests ask for
@@ -133,6 +137,8 @@ def contract(
             for kind,table in (("part", NEEDED), ("optional part", OPTIONAL)):
                 asked = table.get(name, {}).items()
                 lines += [f"  {kind} `{part}`: {what}" for part,what in asked]
+    if any("check_part(" in cell.source for cell in read_cells(chapter)):
+        lines.append(EVERYWHERE)
     return "\n".join(lines)
 
 # %% ../../nbs/toolbox/check.ipynb #15a758ed
