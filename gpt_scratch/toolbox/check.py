@@ -117,8 +117,8 @@ def described(
 
 # %% ../../nbs/toolbox/check.ipynb #dd178f13
 EVERYWHERE = ("every part: the same inputs give the same result, for any layout in "
-    "memory, in float64\n  and bfloat16, on any device; inputs, mode and random streams "
-    "stay as they were")
+    "memory, in float64\n  and bfloat16, on any device; inputs, mode and random "
+    "streams stay as they were")
 
 def contract(
     chapter:str, # "attention", "03" or "03_attention"
