@@ -3,7 +3,7 @@
 Writes gpt_scratch/weights/NAME (the checkpoint in fp16, with its model card) and NAME-record beside it: the history, and at about
 40 log-spaced steps the losses, a sample, the attention of every head and the token embeddings. What a run needs in order to go on
 is in runs/NAME; `--resume` goes on from there to the same bits, with as many
-threads (OMP_NUM_THREADS) as before.
+threads (OMP_NUM_THREADS) and the same recipe as before; a recipe may be lengthened meanwhile.
 """
 import argparse, json, platform, shutil
 from contextlib import ExitStack, contextmanager
@@ -27,7 +27,7 @@ from gpt_scratch.train import estimate_loss
 ALIKE = dict(schedule="cosine", warmup_iters=100, weight_decay=0.1, beta2=0.99, grad_clip=1.0, seed=1337)
 RECIPES = {
     "shakespeare-char": dict(block_size=128, n_embd=192, n_head=6, n_layer=6, dropout=0.1, max_iters=8000, batch_size=32, learning_rate=1e-3, dtype="bfloat16", **ALIKE),
-    "shakespeare-char-10m": dict(max_iters=2000, batch_size=8, learning_rate=4e-4, min_lr=4e-6, eval_interval=500, **ALIKE), # the default architecture
+    "shakespeare-char-10m": dict(max_iters=2900, batch_size=8, learning_rate=4e-4, min_lr=4e-6, eval_interval=500, **ALIKE), # the default architecture
 }
 GROWN = {"shakespeare-char-10m": "shakespeare-char"}  # begins with the weights of the smaller model, made wider, and is trained inside `nimble`
 PROMPT = "ROMEO:\nIs it the day, my lord? "
@@ -199,7 +199,7 @@ if __name__ == "__main__":
         recorder(run)
 
     with ExitStack() as stack:
-        run = train(text, **(dict(resume=out) if args.resume else dict(out=out, **RECIPES[args.name])), callback=callback, device="cpu")
+        run = train(text, **(dict(resume=out, max_iters=RECIPES[args.name]["max_iters"]) if args.resume else dict(out=out, **RECIPES[args.name])), callback=callback, device="cpu")
     if run.step < RECIPES[args.name]["max_iters"]: raise SystemExit(f"stopped at step {run.step}; go on with --resume")
     model, tokenizer = load_checkpoint(out)  # the step with the best validation loss
     resumed = [int(step) for step in recorder.folder.with_suffix(".starts").read_text().split()][1:]
