@@ -16,8 +16,8 @@ import gpt_scratch
 from .corpus import tinyshakespeare
 
 # %% auto #0
-__all__ = ['LESSONS', 'SCOPES', 'SKIP', 'APART', 'SERVE', 'chapter_files', 'module_of', 'definitions', 'parse', 'same_scope',
-           'loaded', 'bound', 'changed', 'is_test', 'Cell', 'subject', 'read_cells', 'imported', 'needed',
+__all__ = ['LESSONS', 'SCOPES', 'SKIP', 'APART', 'TRIES', 'SERVE', 'chapter_files', 'module_of', 'definitions', 'parse',
+           'same_scope', 'loaded', 'bound', 'changed', 'is_test', 'Cell', 'subject', 'read_cells', 'imported', 'needed',
            'patched_tests', 'noticing', 'Failure', 'brief', 'is_missing', 'run_cell', 'Change', 'load_own', 'adapted',
            'wanted_nodes', 'put', 'own_names', 'run_change', 'with_tests', 'serve', 'try_change', 'Outcome',
            'run_chapter', 'start', 'wait', 'stop', 'read_outcome']
@@ -157,29 +157,28 @@ def subject(
 # %% ../../nbs/toolbox/slicer.ipynb #41f3e228
 SKIP = r"(?m)^#\| *(eval: *false|notest|slow|cuda)\b|^[!%]|nbdev_export\("
 APART = re.compile(r"(?m)^#\| *(exercise|solution|check)\b")
+TRIES = re.compile(r"(?m)^#\| *experiment\b")
 
 def read_cells(
     chapter:str, # its name, such as "attention"
 )->list[Cell]:
     "The code cells of a chapter up to its questions that a test run doesn't skip."
     notebook = json.loads(chapter_files()[chapter].read_text(encoding="utf-8"))
-    cells,taught,section,known,fresh,tested = [],set(),0,[],[],False
+    cells,known,fresh,tested = [],[],[],False
     for number,cell in enumerate(notebook["cells"]):
         source = "".join(cell["source"])
         if cell["cell_type"]=="markdown":
             if re.search(r"(?m)^## (Questions|Exercises|In short)", source): break
-            section += bool(re.search(r"(?m)^##+ ", source))
         elif not re.search(SKIP, source) and not APART.search(source):
             exports = re.match(r"(#\|.*\n)*#\| *exports?\b", source)
             names = (*definitions(source),) if exports else ()
             if names:
-                taught.add(section)
                 known,fresh = [*known, *names],[*names] if tested else [*fresh, *names]
-            tests = is_test(parse(source)) and not names
+            tests = is_test(parse(source)) and not names and not TRIES.search(source)
             tested = not names and (tested or tests)
             about = subject(source, known, fresh)
-            cells.append((Cell(number, source, names, tests, about), section))
-    return [c._replace(tests=c.tests and section in taught) for c,section in cells]
+            cells.append(Cell(number, source, names, tests, about))
+    return cells
 
 # %% ../../nbs/toolbox/slicer.ipynb #c9ddece4
 def imported(
@@ -316,18 +315,22 @@ class Change(NamedTuple):
 def load_own(
     change:Change, # has a learner's code
     chapter:str, # its name
+    space:dict, # the chapter's global names so far
 )->dict[str,object]: # what the learner's code makes of the names
     "Run a learner's definitions, and what they need."
-    space = sys.modules["learner"] = ModuleType("learner")
-    known = vars(module_of(chapter))
-    vars(space).update({k:v for k,v in known.items() if not k.startswith("__")})
+    learner = sys.modules["learner"] = ModuleType("learner")
+    package = {k:v for k,v in vars(module_of(chapter)).items() if not k.startswith("__")}
+    known = {name:space.get(name, value) for name,value in package.items()}
+    vars(learner).update(known)
     flags = __future__.annotations.compiler_flag
     for name,node in wanted_nodes(change):
-        exec(compile(ast.Module([node], []), name, "exec", flags), vars(space))
+        exec(compile(ast.Module([node], []), name, "exec", flags), vars(learner))
     def get(owner, method=""): return getattr(owner, method) if method else owner
+    imported = {k for k,v in package.items() if vars(learner)[k] is v}
+    vars(learner).update({k:known[k] for k in imported}) # one `NotFinite`, not two
     parts = [(name, *name.split(".")) for name in change.names]
-    own = {name:get(vars(space)[owner], *method) for name,owner,*method in parts}
-    return own|adapted(own, vars(space).get("adapters", {}))
+    own = {name:get(vars(learner)[owner], *method) for name,owner,*method in parts}
+    return own|adapted(own, vars(learner).get("adapters", {}))
 
 # %% ../../nbs/toolbox/slicer.ipynb #0ed3aaaa
 def adapted(
@@ -405,7 +408,7 @@ def run_change(
     chosen = {cell.number for cell in cells} if tests is None else set(tests)
     tests = noticing(cells, names)&chosen
     note(tests=sorted(tests))
-    own = load_own(change, chapter) if change.own else {}
+    own = load_own(change, chapter, space) if change.own else {}
     for cell in [cell for cell in needed(cells, tests) if cell.number not in begun]:
         note(at=cell.number)
         if change.old and set(cell.names)&names:
@@ -413,6 +416,8 @@ def run_change(
         replaced = cell.names and set(cell.names)<=own.keys()
         failure = None if replaced else run_cell(cell, space, files)
         for name in own.keys()&set(cell.names): put(space, name, own[name])
+        theirs = {name:space[name] for name in cell.names if name in space.keys()-own}
+        if own: vars(sys.modules["learner"]).update(theirs)
         if failure: note(failure=failure)
         counts = failure and cell.tests and not is_missing(failure)
         until -= bool(counts)
