@@ -101,6 +101,19 @@ def test_nothing_left_out(straight, half):
     assert run.step == 12 and end() == straight[0] and story(run.history) == straight[1]
 
 
+@pytest.mark.parametrize("torn, lost", [(lambda rows: rows + b'{"step": 13, "lo', 0), (lambda rows: rows[:-9], 1)], ids=["half a line more", "the last line cut"])
+def test_a_line_half_written(straight, half, torn, lost):
+    "What a power failure left of a line isn't glued to the next one; a row that it tore is the only one that is lost."
+    history = half/"history.jsonl"
+    history.write_bytes(torn(history.read_bytes()))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        run, end = go_on(half)
+        assert end() == straight[0]
+        rows = story(read_history(half))
+    assert len(rows) == len(straight[1]) - lost and [row for row in straight[1] if row in rows] == rows
+
+
 PIECES = dict(
     random=lambda run: torch.manual_seed(0),
     optimizer=lambda run: [state["exp_avg"].zero_() for state in run.optimizer.state.values()],
