@@ -78,6 +78,8 @@ ZOO += [Wrong("tokenizer", *row) for row in [
     ("CharTokenizer.save", 'Path(path).write_text(data, encoding="utf-8")',
      "open(path, 'a', encoding='utf-8').write(data)", "adding to a file that is there",
      "puts the new vocabulary in its place"),
+    ("nearest_symbols", '"NFKD", c', '"NFD", c',
+     "not knowing a ligature's letters", "takes compatible forms apart, too"),
 ]]
 
 # %% ../../nbs/toolbox/zoo.ipynb #8f933998
@@ -609,6 +611,17 @@ ZOO += [Wrong("train", *row) for row in [
     ("Trainer.evaluate", "self.val_ids, c.batch_size, c.eval_iters, c.dtype)",
      "self.val_ids, c.batch_size, c.eval_iters)",
      "validating in another precision than it trains in", "uses one for both"),
+    ("train_step", "        loss.backward()\n        total += loss.detach()",
+     "        total = total+loss\n    total.backward()\n    total = total.detach()",
+     "one backward pass behind the loop", "drops each batch's graph before the next"),
+    ("mixed_precision", 'if dtype=="float32": return contextlib.nullcontext()',
+     'if dtype=="float32": return torch.autocast(device.type, enabled=False)',
+     "ending a caller's mixed precision", "changes nothing for float32"),
+    ("checked", "if value is None and f.default is None", "if value is None",
+     "taking None for any setting", "allows it where it is the default"),
+    ("Trainer.fit", "    self.model.train()\n",
+     "    self.model.train()\n    self.step = 0\n",
+     "counting from zero again", "goes on from the step it has reached"),
 ]]
 
 # %% ../../nbs/toolbox/zoo.ipynb #ee8ab981
@@ -715,6 +728,8 @@ ZOO += [Wrong("generate", *row) for row in [
      "keeping a graph while it writes", "writes without gradients"),
     ("GPTLanguageModel.beam_search", "with writing(self):", "with torch.no_grad():",
      "searching with dropout", "searches in evaluation mode"),
+    ("writing", "with torch.no_grad(): yield", "with torch.inference_mode(): yield",
+     "tensors that no later gradient may touch", "only keeps no graph"),
 ]]
 
 # %% ../../nbs/toolbox/zoo.ipynb #23c4be3b
