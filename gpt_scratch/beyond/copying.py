@@ -19,7 +19,8 @@ def ending_ranks(
     ranks = [rank(np.array([*map(ord, text)]))]
     while ranks[-1].max()<n-1:
         second = np.append(ranks[-1][step:], np.full(min(step, n), -1))
-        ranks.append(rank(ranks[-1][:n]*(n+1)+second[:n]))
+        pairs = ranks[-1][:n]*(n+1)+second[:n] # two ranks as one number
+        ranks.append(rank(pairs))
         step *= 2
     return ranks
 
@@ -42,7 +43,7 @@ def match_lengths(
     source:str, # where to look for them
 )->np.ndarray: # a length for each place in `text`
     "The length of the longest stretch from each place on that the source contains too."
-    ranks = ending_ranks(source+"\0"+text)
+    ranks = ending_ranks(source+"\0"+text) # no match crosses the zero
     n,place = len(ranks[0])-1,ranks[-1][:-1]
     order,at = np.argsort(place),np.arange(n)
     known = order<len(source)

@@ -24,7 +24,7 @@ def tensors(
 # %% ../../nbs/toolbox/parts.ipynb #9a07a007
 def random_states()->list: # of PyTorch, NumPy and Python
     "Where the global random streams are."
-    return [torch.get_rng_state().tolist(), np.random.get_state()[1].tolist(),
+    return [torch.get_rng_state().tolist(), [*map(str, np.random.get_state()[1:3])],
         random.getstate()]
 
 # %% ../../nbs/toolbox/parts.ipynb #9a070008
@@ -33,7 +33,7 @@ def check_effects(
     *inputs:Tensor, # what it is called on
 ):
     "AssertionError if a part does anything but compute its result."
-    torch.rand(1) # away from where a seed begins
+    torch.rand(1) # so that a part is noticed that sets the caller's own seed
     for keeps in (True, False): # gradients
         given,states = [t.detach().clone() for t in inputs],random_states()
         with torch.set_grad_enabled(keeps):
@@ -44,10 +44,13 @@ def check_effects(
             assert torch.equal(a, b), "the same inputs gave another result"
         assert random_states()==states, "a global random stream was used or seeded"
     owner = getattr(part, "__self__", part)
-    for mode in (False, True) if isinstance(owner, nn.Module) else ():
+    modules = [*owner.modules()] if isinstance(owner, nn.Module) else []
+    modes = [m.training for m in modules]
+    for mode in (False, True) if modules else ():
         owner.train(mode)
         part(*inputs)
-        assert {m.training for m in owner.modules()}=={mode}, "its mode was changed"
+        assert {m.training for m in modules}=={mode}, "its mode was changed"
+    for m,mode in zip(modules, modes): m.training = mode
 
 # %% ../../nbs/toolbox/parts.ipynb #9a070010
 def moved(
@@ -67,7 +70,8 @@ def check_places(
 ):
     "AssertionError if memory layout, dtype or device make a difference."
     right = tensors(part(*inputs))
-    turned = tensors(part(*(t.mT.contiguous().mT if t.dim()>1 else t for t in inputs)))
+    views = [t.mT.contiguous().mT if t.dim()>1 else t for t in inputs]
+    turned = tensors(part(*views))
     assert_close(turned, right, msg="a view with another order in memory is misread")
     for dtype in (torch.float64, torch.bfloat16):
         given = [t.to(dtype) if t.is_floating_point() else t for t in inputs]
@@ -91,7 +95,7 @@ def check_texts(
     for n in range(1, whole.shape[time]):
         short = tensors(part(*(t.narrow(time, 0, n) for t in inputs)))[0]
         assert_close(short, whole.narrow(time, 0, n),
-            msg=f"the first {n} positions alone give another result")
+            msg=f"the result changes if positions from {n} on are left out")
     alone = tensors(part(*(t[:1] for t in inputs)))[0]
     assert_close(alone, whole[:1], msg="a row alone gives another result")
 
