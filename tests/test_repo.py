@@ -13,7 +13,7 @@ from nbdev.process import first_code_ln
 ROOT = Path(__file__).parents[1]
 NBS = sorted(p for p in (ROOT/"nbs").rglob("*.ipynb") if not any(part[0] in "._" for part in p.relative_to(ROOT).parts))
 DIRECTIVES = set("""default_exp export exports exporti hide hide_input hide_output hide_line eval notest slow cuda label echo output include
-    code-fold code-summary fig-cap fig-alt fig-align fig-width fig-height tbl-cap exercise solution check""".split())
+    code-fold code-summary fig-cap fig-alt fig-align fig-width fig-height tbl-cap exercise solution experiment check""".split())
 settings = ConfigParser(delimiters=["="])
 settings.read(ROOT/"settings.ini", encoding="utf-8")
 CFG = settings["DEFAULT"]
