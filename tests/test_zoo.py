@@ -1,5 +1,5 @@
 "The chapters' tests are tested: each kills the wrong implementations in the zoo and passes right ones; and `gpt_scratch check` on files that no test has seen."
-import json, os
+import json, os, subprocess, sys, time
 from pathlib import Path
 
 import pytest
@@ -71,6 +71,26 @@ def check(tmp_path, capsys):
         code = cli.main(["check", chapter, str(tmp_path/file), *options])
         return code, "".join(capsys.readouterr())
     return check
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks into /proc")
+def test_a_killed_check_leaves_nothing_behind():
+    program = "from gpt_scratch.toolbox.slicer import Change, run_chapter; run_chapter('data', [Change(('split',), 'n =', 'while True: pass\\n    n =')])"
+    def running():
+        found = {}
+        for entry in Path("/proc").glob("[0-9]*"):
+            try: found[int(entry.name)] = (entry/"cmdline").read_bytes(), int((entry/"stat").read_text().rpartition(")")[2].split()[1])
+            except OSError: pass # has ended meanwhile
+        return found
+    def until(found, seconds=60):
+        for _ in range(10*seconds):
+            if result := found(): return result
+            time.sleep(.1)
+        pytest.fail(f"nothing of the kind in {seconds} seconds")
+    with subprocess.Popen([sys.executable, "-c", program]) as parent:
+        server = until(lambda: [pid for pid, (line, above) in running().items() if above == parent.pid and b"serve(" in line])[0]
+        parent.kill()
+    until(lambda: b"serve(" not in running().get(server, (b"",))[0], 10)
 
 
 def test_right(check):

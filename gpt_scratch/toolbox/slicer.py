@@ -5,7 +5,7 @@
 # %% ../../nbs/toolbox/slicer.ipynb #dcd9bfef
 from __future__ import annotations
 import ast,__future__,builtins,importlib,json,operator,os,re,signal,subprocess
-import symtable,sys,tempfile,time,traceback
+import symtable,sys,tempfile,threading,time,traceback
 from collections.abc import Callable
 from functools import lru_cache
 from importlib.resources import files
@@ -19,7 +19,7 @@ from .corpus import tinyshakespeare
 __all__ = ['LESSONS', 'SCOPES', 'SKIP', 'APART', 'TRIES', 'SERVE', 'chapter_files', 'module_of', 'definitions', 'parse',
            'same_scope', 'loaded', 'bound', 'changed', 'is_test', 'Cell', 'subject', 'read_cells', 'imported', 'needed',
            'patched_tests', 'noticing', 'Failure', 'brief', 'is_missing', 'run_cell', 'Change', 'load_own', 'adapted',
-           'wanted_nodes', 'put', 'own_names', 'run_change', 'with_tests', 'serve', 'try_change', 'Outcome',
+           'wanted_nodes', 'put', 'own_names', 'run_change', 'with_tests', 'end_with', 'serve', 'try_change', 'Outcome',
            'run_chapter', 'start', 'wait', 'stop', 'read_outcome']
 
 # %% ../../nbs/toolbox/slicer.ipynb #bc2e64cc
@@ -436,6 +436,14 @@ def with_tests(
     source = "\n".join(["import torch; torch.manual_seed(0)", code, *calls])
     return [*kept, Cell(cells[-1].number+1, source, (), True)]
 
+# %% ../../nbs/toolbox/slicer.ipynb #5c1a0022
+def end_with(
+    parent:int, # the process that started this one
+):
+    "Watch the parent, and end this process and its children when it is gone."
+    while os.getppid()==parent: time.sleep(.5)
+    os.killpg(0, signal.SIGKILL) if hasattr(os, "killpg") else os._exit(1)
+
 # %% ../../nbs/toolbox/slicer.ipynb #0a92340e
 def serve(
     folder:str, # has job.json; gets a file of rows for each change
@@ -445,6 +453,7 @@ def serve(
     changes,cells = [Change(*row) for row in job["changes"]],read_cells(job["chapter"])
     if job["code"]: cells = with_tests(cells, job["code"])
     builtins.get_ipython = lambda: True # as in a notebook: Ctrl-C returns to the reader
+    threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
     space,begun = vars(sys.modules.setdefault("chapter", ModuleType("chapter"))),set()
     import torch # not at the top: whoever only starts this process needs none
     torch.testing.assert_close(torch.zeros(1), torch.zeros(1)) # what loads slowly
@@ -470,7 +479,7 @@ def try_change(
     work:tuple, # what `run_change` takes first
 ):
     "Run one change and write what happens, row by row."
-    # an alarm for the case that nobody is left to stop it
+    # a child's alarm, for the case that nobody is left to stop it
     if hasattr(signal, "alarm"): signal.alarm(int(job["seconds"])+60)
     if work[2].own and sys.platform=="linux": # a learner's code: 8 GB of memory, 1 GB a file
         import resource
