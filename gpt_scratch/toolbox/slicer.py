@@ -442,7 +442,7 @@ def end_with(
 ):
     "Watch the parent, and end this process and its children when it is gone."
     while os.getppid()==parent: time.sleep(.5)
-    os.killpg(0, signal.SIGKILL) if hasattr(os, "killpg") else os._exit(1)
+    os.killpg(0, signal.SIGKILL)
 
 # %% ../../nbs/toolbox/slicer.ipynb #0a92340e
 def serve(
@@ -453,7 +453,8 @@ def serve(
     changes,cells = [Change(*row) for row in job["changes"]],read_cells(job["chapter"])
     if job["code"]: cells = with_tests(cells, job["code"])
     builtins.get_ipython = lambda: True # as in a notebook: Ctrl-C returns to the reader
-    threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
+    watch = threading.Thread(target=end_with, args=(job["parent"],), daemon=True)
+    if os.name=="posix": watch.start()
     space,begun = vars(sys.modules.setdefault("chapter", ModuleType("chapter"))),set()
     import torch # not at the top: whoever only starts this process needs none
     torch.testing.assert_close(torch.zeros(1), torch.zeros(1)) # what loads slowly
@@ -517,7 +518,7 @@ def run_chapter(
     if any("tinyshakespeare" in cell.source for cell in read_cells(chapter)):
         tinyshakespeare() # a download is not the tests' time
     job = dict(chapter=chapter, changes=changes, tests=tests, until=until, code=code)
-    job["seconds"] = seconds
+    job |= dict(seconds=seconds, parent=os.getpid())
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "job.json").write_text(json.dumps(job), encoding="utf-8")
         process = start(folder)
