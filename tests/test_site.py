@@ -175,6 +175,7 @@ def test_code_fits(visit):
     tab = visit("attention")
     lines = "[...document.querySelectorAll('main pre > code.sourceCode > span[id]')]"
     assert tab.evaluate(f"{lines}.filter(e => e.textContent.length <= 88 && e.offsetHeight > 1.8*parseFloat(getComputedStyle(e).lineHeight)).map(e => e.textContent)") == []
+    assert tab.evaluate("[...document.querySelectorAll('main pre code span:not([id])')].every(e => parseFloat(getComputedStyle(e).paddingLeft) == 0)"), "room between the words of a line"
     tab.set_viewport_size({"width": 390, "height": 900})
     assert tab.evaluate(f"{lines}.every(e => parseFloat(getComputedStyle(e).paddingLeft) > 20)")
 
