@@ -15,8 +15,8 @@ from .zoo import ZOO,Right,Wrong,as_change
 
 # %% auto #0
 __all__ = ['NEEDED', 'OPTIONAL', 'EVERYWHERE', 'SILENT', 'find_chapter', 'read_pieces', 'checked', 'arguments', 'described',
-           'contract', 'essence', 'resembling', 'Verdict', 'verdict', 'passed', 'counted', 'report', 'piece_of',
-           'judge', 'check', 'ending']
+           'error_words', 'contract', 'essence', 'resembling', 'Verdict', 'verdict', 'passed', 'counted', 'report',
+           'piece_of', 'judge', 'check', 'ending']
 
 # %% ../../nbs/toolbox/check.ipynb #c9a9021e
 def find_chapter(
@@ -110,10 +110,24 @@ def described(
     "A signature with the comments that stand beside it."
     body = node.body[1] if ast.get_docstring(node) and node.body[1:] else node.body[0]
     lines = source.splitlines()[node.lineno-1:body.lineno-1]
-    found = [re.match(r"\s+(\w+)\b[^#]*# (.*)", line) for line in lines]
+    found = [re.match(r"\s+(?!def\b)(\w+)\b[^#]*# (.*)", line) for line in lines]
     back = [re.match(r"\s*\)?.*->.*?: *# (.*)", line) for line in lines]
     rows = [f"      {m[1]}: {m[2]}" for m in found if m]
-    return [title+arguments(node), *rows, *(f"      gives: {m[1]}" for m in back if m)]
+    is_property = any("prop" in ast.unparse(d) for d in node.decorator_list)
+    called = ", a property" if is_property else arguments(node)
+    return [title+called, *rows, *(f"      gives: {m[1]}" for m in back if m)]
+
+# %% ../../nbs/toolbox/check.ipynb #fa0c4404
+def error_words(
+    chapter:str, # its name
+)->list[str]: # a line for each definition that has some
+    "The words that errors must hold; a part in braces stands for what is the case."
+    found = {}
+    for cell in read_cells(chapter):
+        words = re.findall(r'contains=f?"([^"]+)"', cell.source) if cell.tests else []
+        found.setdefault(cell.about, {}).update(dict.fromkeys(word for word in words if " " in word))
+    return [f"errors of {name} hold: " + "; ".join(f'"{word}"' for word in words)
+            for name,words in found.items() if words]
 
 # %% ../../nbs/toolbox/check.ipynb #dd178f13
 EVERYWHERE = ("every part: the same inputs give the same result, for any layout in "
@@ -139,7 +153,7 @@ def contract(
                 lines += [f"  {kind} `{part}`: {what}" for part,what in asked]
     if any("check_part(" in cell.source for cell in read_cells(chapter)):
         lines.append(EVERYWHERE)
-    return "\n".join(lines)
+    return "\n".join(lines+error_words(chapter))
 
 # %% ../../nbs/toolbox/check.ipynb #15a758ed
 SILENT = re.compile("(Attribute|Key|Name|Type|Import|NotImplemented|Timeout)Error")

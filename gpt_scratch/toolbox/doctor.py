@@ -76,7 +76,7 @@ def leaves(
         mean,spread = normal[name]
         if abs(run[name]-mean)>4*spread:
             side = "high" if run[name]>mean else "low"
-            return f"the loss is too {side} from step {name[5:]} on"
+            return f"the loss leaves the corridor at step {name[5:]}, where it is too {side}"
     return ""
 
 # %% ../../nbs/toolbox/doctor.ipynb #c4ec5014

@@ -12,7 +12,7 @@ from .slicer import Change,module_of,parse,read_cells,run_chapter
 from .zoo import RIGHT,ZOO,Right,Wrong,as_change
 
 # %% auto #0
-__all__ = ['mentioned', 'own_tests', 'Exam', 'try_tests', 'told']
+__all__ = ['mentioned', 'imports_module', 'own_tests', 'Exam', 'try_tests', 'told']
 
 # %% ../../nbs/toolbox/reverse.ipynb #c4ec3020
 def mentioned(
@@ -22,6 +22,16 @@ def mentioned(
     nodes = [*ast.walk(parse(code))]
     names = {node.id for node in nodes if isinstance(node, ast.Name)}
     return names | {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+
+# %% ../../nbs/toolbox/reverse.ipynb #c4ec3021
+def imports_module(
+    node:ast.AST, # any
+    module:str, # its whole name
+)->bool:
+    "Whether a statement imports a module or something out of it."
+    if isinstance(node, ast.Import): return any(alias.name==module for alias in node.names)
+    return isinstance(node, ast.ImportFrom) and any(
+        module in (node.module, f"{node.module}.{alias.name}") for alias in node.names)
 
 # %% ../../nbs/toolbox/reverse.ipynb #c4ec3007
 def own_tests(
@@ -33,6 +43,8 @@ def own_tests(
     tree = parse("\n".join(code for _,code in pieces))
     def imports(node): return isinstance(node, ast.ImportFrom) and node.module==module
     code = "\n".join(ast.unparse(node) for node in tree.body if not imports(node))
+    if any(imports_module(node, module) for node in ast.walk(ast.parse(code))): raise ValueError(
+        f"{pieces[0][0]} imports {module} in a way that tests the chapter's own code: write `from {module} import …` at the top, or nothing")
     cells = [cell for cell in read_cells(chapter) if cell.names]
     theirs = [name for cell in cells for name in cell.names]
     def called(name): return name.split(".")[-1]
