@@ -124,8 +124,8 @@ def error_words(
     "The words that errors must hold; a part in braces stands for what is the case."
     found = {}
     for cell in read_cells(chapter):
-        words = re.findall(r'contains=f?"([^"]+)"', cell.source) if cell.tests else []
-        found.setdefault(cell.about, {}).update(dict.fromkeys(word for word in words if " " in word))
+        words = re.findall(r'contains=f?"([^"]+ [^"]+)"', cell.source)
+        if cell.tests: found.setdefault(cell.about, {}).update(dict.fromkeys(words))
     return [f"errors of {name} hold: " + "; ".join(f'"{word}"' for word in words)
             for name,words in found.items() if words]
 

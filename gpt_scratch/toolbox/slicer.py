@@ -327,6 +327,7 @@ def load_own(
         exec(compile(ast.Module([node], []), name, "exec", flags), vars(learner))
     def get(owner, method=""): return getattr(owner, method) if method else owner
     imported = {k for k,v in package.items() if vars(learner)[k] is v}
+    imported -= {name.split(".")[0] for name in change.names} # a class with new methods
     vars(learner).update({k:known[k] for k in imported}) # one `NotFinite`, not two
     parts = [(name, *name.split(".")) for name in change.names]
     own = {name:get(vars(learner)[owner], *method) for name,owner,*method in parts}
