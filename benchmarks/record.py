@@ -4,7 +4,7 @@ python benchmarks/record.py trial N...   run trials (0 to 7; 8 and 9 settle a do
 python benchmarks/record.py table        what each choice is worth
 
 Every choice has two levels, and every level is run four times, twice with either level of every other choice and with either seed. So the mean of four less the mean of the other four is
-what the choice is worth. A trial is the shipped model's recipe at an eighth of its size: model, text and number of steps, so that it sees its text as often and forgets as little of it.
+what the choice is worth. A trial is the shipped model's recipe at an eighth of its size: model, text and number of steps, so that it sees its text as often.
 All losses are those on the last tenth of the *training* text, which no trial learns from; nothing here looks at the validation text.
 """
 import argparse, json, os, statistics, sys, time

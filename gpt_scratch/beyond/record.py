@@ -65,7 +65,7 @@ class EpochTrainer(Trainer):
 def effect(
     rows:list[dict], # a row for each run: its choices and losses
     choice:str, # a column
-    level, # its second level
+    level:float|str, # its second level
     measure:str="last", # the loss to compare
 )->float: # nats per character; less than 0 is better
     "The mean loss of the runs with that level, less that of the others."
