@@ -1,6 +1,6 @@
 """What helps a small GPT with little text? Eight runs answer six questions; the seventh column of the plan is the seed.
 
-python benchmarks/record.py trial N...   run trials (0 to 7; 8 and 9 settle a doubt) and append what they gave to benchmarks/record.jsonl
+python benchmarks/record.py trial N...   run trials (0 to 7; 8 and 9 settle a doubt, 10 and 11 have full size) and append what they gave to benchmarks/record.jsonl
 python benchmarks/record.py table        what each choice is worth
 
 Every choice has two levels, and every level is run four times, twice with either level of every other choice and with either seed. So the mean of four less the mean of the other four is
@@ -28,12 +28,13 @@ sys.path.insert(0, str(Path(__file__).parents[1]/"tools"))
 from pretrain import nimble # noqa: E402
 
 SAVED = Path(__file__).with_suffix(".jsonl")
-STEPS, TOKENS = 2000, 2048  # an eighth of the 8,000 times 4,096 tokens of shakespeare-char
-SIZES = dict(n_embd=96, n_head=3, n_layer=3)  # an eighth of its parameters
-SETTINGS = dict(schedule="cosine", warmup_iters=100, beta2=.99, grad_clip=1., max_iters=STEPS)
+EIGHTH = dict(share=8, steps=2000, tokens=2048, n_embd=96, n_head=3, n_layer=3, decays=(.98, .99, .995, .998))  # of the text, the 8,000 times 4,096 tokens and the parameters of shakespeare-char; the averages
+FULL = dict(share=1, steps=8000, tokens=4096, n_embd=192, n_head=6, n_layer=6, dtype="bfloat16", decays=(.99, .995, .998, .999))
+SETTINGS = dict(schedule="cosine", warmup_iters=100, beta2=.99, grad_clip=1.)
 CHOICES = {"dropout": (.1, .2), "weight_decay": (.1, 1.), "order": ("random", "epochs"), "block_size": (128, 256), "positions": ("learned", "rotary"), "learning_rate": (1e-3, 2e-3), "seed": (1, 2)}
 AGAIN = {8: (6, "dropout"), 9: (7, "dropout")}  # trials that repeat another one with one choice at its other level
-DECAYS = (.98, .99, .995, .998)  # of the averages
+RECIPE = dict(dropout=.1, weight_decay=1., order="epochs", block_size=128, positions="learned", learning_rate=1e-3, seed=3)  # plain parts, and what paid
+WHOLE = {10: RECIPE, 11: RECIPE | dict(dropout=.2)}  # trials of full size
 
 
 def choices(trial):
@@ -46,36 +47,44 @@ def choices(trial):
     return {name: levels[level] for (name, levels), level in zip(CHOICES.items(), (a, b, a ^ b, c, a ^ c, b ^ c, a ^ b ^ c))}
 
 
-def model_of(chosen):
-    config = GPTConfig(block_size=chosen["block_size"], dropout=chosen["dropout"], **SIZES)
+def model_of(chosen, size):
+    config = GPTConfig(block_size=chosen["block_size"], dropout=chosen["dropout"], n_embd=size["n_embd"], n_head=size["n_head"], n_layer=size["n_layer"])
     if chosen["positions"] == "learned": return GPTLanguageModel(config)
     model = GPTLanguageModel(config, block=partial(Block, attention=RotaryAttention))
     model.embedding = TokenEmbedding(config.vocab_size, config.n_embd).apply(init_weights)
     return model
 
 
-def trial(number):
-    "Train once, and say what came of it."
-    chosen = choices(number)
-    text = tinyshakespeare()
-    fit_ids, held_out = split(split(torch.tensor(CharTokenizer(text).encode(text)))[0])
-    fit_ids = fit_ids[:len(fit_ids)//8]
+def trained(chosen, size, ids, look=lambda run: None):
+    "A run of that recipe on `ids`, its averages by decay, and the seconds of a core that it took."
     torch.manual_seed(chosen["seed"])
     kind = EpochTrainer if chosen["order"] == "epochs" else Trainer
-    run = kind(model_of(chosen), fit_ids, TrainConfig(batch_size=TOKENS//chosen["block_size"], weight_decay=chosen["weight_decay"], learning_rate=chosen["learning_rate"], seed=chosen["seed"], **SETTINGS))
-    run.train_ids, run.val_ids = fit_ids, held_out
-    averages, start, half = {decay: Averaged(decay) for decay in DECAYS}, time.process_time(), None
+    config = TrainConfig(batch_size=size["tokens"]//chosen["block_size"], weight_decay=chosen["weight_decay"], learning_rate=chosen["learning_rate"], seed=chosen["seed"], max_iters=size["steps"], dtype=size.get("dtype", "float32"), **SETTINGS)
+    run = kind(model_of(chosen, size), ids, config)
+    run.train_ids, run.val_ids = ids, None
+    averages, start = {decay: Averaged(decay) for decay in size["decays"]}, time.process_time()
     run.model.train()
     for average in averages.values(): average(run)
     with nimble(run.model):
-        while run.step < STEPS:
+        while run.step < config.max_iters:
             run.advance()
             for average in averages.values(): average(run)
-            if run.step == STEPS//2: half = estimate_loss(run.model, run.val_ids)
-            if run.step % 100 == 0: print(number, run.step, f"{run.history[-1]['loss']:.3f} {time.process_time() - start:.0f} s", flush=True)
-        seconds = time.process_time() - start
-    losses = {"last": estimate_loss(run.model, run.val_ids), "half-way": half, "train": estimate_loss(run.model, run.train_ids, eval_iters=4),
-              **{f"mean {decay}": estimate_loss(average.model, run.val_ids) for decay, average in averages.items()}}
+            look(run)
+            if run.step % 100 == 0: print(run.step, f"{run.history[-1]['loss']:.3f} {time.process_time() - start:.0f} s", flush=True)
+    return run, averages, time.process_time() - start
+
+
+def trial(number):
+    "Train once, and say what came of it."
+    chosen, size = (WHOLE[number], FULL) if number in WHOLE else (choices(number), EIGHTH)
+    text, half = tinyshakespeare(), []
+    fit_ids, held_out = split(split(torch.tensor(CharTokenizer(text).encode(text)))[0])
+    fit_ids = fit_ids[:len(fit_ids)//size["share"]]
+    def look(run):
+        if run.step == run.config.max_iters//2: half.append(estimate_loss(run.model, held_out))
+    run, averages, seconds = trained(chosen, size, fit_ids, look)
+    losses = {"last": estimate_loss(run.model, held_out), "half-way": half[0], "train": estimate_loss(run.model, fit_ids, eval_iters=4),
+              **{f"mean {decay}": estimate_loss(average.model, held_out) for decay, average in averages.items()}}
     row = dict(trial=number, **chosen, **{name: round(loss, 4) for name, loss in losses.items()}, minutes=round(seconds/60, 1), date=time.strftime("%Y-%m-%d"), machine=machine())
     with open(SAVED, "a", encoding="utf-8") as file: file.write(json.dumps(row) + "\n")
     print(row, flush=True)
@@ -84,13 +93,13 @@ def trial(number):
 def table():
     "What each choice is worth, and each average."
     rows = [json.loads(line) for line in (SAVED.read_text(encoding="utf-8").splitlines() if SAVED.exists() else [])]
-    rows = [row for row in rows if row["trial"] not in AGAIN]
+    rows = [row for row in rows if row["trial"] < 8]
     if sorted(row["trial"] for row in rows) != [*range(8)]: raise SystemExit(f"no table yet: {len(rows)} of 8 trials are in {SAVED.name}")
     seconds = {name: levels[1] for name, levels in CHOICES.items()}
     parts = json.loads(SAVED.with_name("newer.json").read_text(encoding="utf-8"))["parts"]
     scatter = statistics.median(statistics.stdev(part["losses"].values()) for part in parts.values())
     for name, (worth, verdict) in screened(rows, seconds, scatter).items(): print(f"{name:14} {CHOICES[name][0]} -> {CHOICES[name][1]}: {worth:+.4f}  {verdict}")
-    for decay in DECAYS: print(f"mean of weights, decay {decay}: " + " ".join(f"{row[f'mean {decay}'] - row['last']:+.4f}" for row in rows))
+    for decay in EIGHTH["decays"]: print(f"mean of weights, decay {decay}: " + " ".join(f"{row[f'mean {decay}'] - row['last']:+.4f}" for row in rows))
 
 
 def main():

@@ -96,7 +96,7 @@ def count(folder):
     from gpt_scratch.toolbox.doctor import diagnose
     for preset in WIDTHS:
         right = [diagnose(run, preset) for run in runs(folder, preset, "normal", False)]
-        named = {kind: [kind in diagnose(run, preset).likely for run in runs(folder, preset, kind, False)] for kind in MISTAKES}
+        named = {kind: [kind in diagnose(run, preset).words for run in runs(folder, preset, kind, False)] for kind in MISTAKES}
         tried = {kind: rows for kind, rows in named.items() if rows}
         print(f"{preset}: {sum(bool(d.likely) or 'normal' not in d.words for d in right)} of {len(right)} right runs called broken, "
               f"{sum(map(sum, tried.values()))} of {sum(map(len, tried.values()))} broken runs named among the first two; "

@@ -106,7 +106,7 @@ def draw_diagnosis(
     ax=None, # where to draw; a new figure if None
 ):
     "The run, the corridor of right runs, and the fingerprint that is nearest."
-    from matplotlib import pyplot as plt
+    from matplotlib import pyplot as plt,ticker
     ax = ax or plt.subplots(figsize=(7, 3))[1]
     saved,found = fingerprints()[preset],diagnose(history, preset)
     def curve(table): return zip(*sorted((int(n[5:]), v) for n,v in table.items() if n.startswith("loss")))
@@ -119,6 +119,8 @@ def draw_diagnosis(
         steps,values = curve(table)
         ax.plot(steps, [math.exp(v) for v in values], style, color=color, label=name)
     ax.set(xlabel="step", ylabel="loss", yscale="log")
+    for write in (ax.yaxis.set_major_formatter, ax.yaxis.set_minor_formatter):
+        write(ticker.LogFormatter(minor_thresholds=(1, .4)))
     ax.legend()
     return ax
 
