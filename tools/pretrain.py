@@ -133,44 +133,50 @@ class Recorder:
         return rows, *(torch.stack([f[name] for f in found]) for name in ("attention", "embedding"))
 
 
-def card(name, model, losses, ladder):
-    "The model card in Markdown."
-    landmarks = ", ".join(f"{counts} {loss:.3f}" for counts, loss in ladder.items())
-    recipe = "\n".join(f"| `{setting}` | {value} |" for setting, value in RECIPES[name].items())
-    cores = "one core" if torch.get_num_threads() == 1 else f"{torch.get_num_threads()} cores"
-    pieces = "in one go" if not losses["resumed"] else f"resumed at step {', '.join(f'{step:,}' for step in losses['resumed'])}"
-    start = f" It began with the weights of `{GROWN[name]}`, made twice as wide and twice as long by the same file's `grown`; dropout and attention went through its `nimble`, whose dropout is rounded to 1/256." if name in GROWN else ""
+def card(name, model, ids, how, recipe):
+    "The model card in Markdown; the losses are measured here."
+    n = int(len(ids)*.9)
+    val, train = estimate_loss(model, ids[n:]), estimate_loss(model, ids[:n], eval_iters=4)
+    landmarks = ", ".join(f"{counts} {loss:.3f}" for counts, loss in ngram_losses(ids[:n], ids[n:], 65).items())
+    settings = "\n".join(f"| `{setting}` | {value} |" for setting, value in recipe.items())
+    print(f"val {val:.4f}, train {train:.4f}")
     return f"""# {name}
 
 A character-level GPT of {count_parameters(model.config):,} parameters that writes in the manner of Shakespeare's plays. It ships with gpt_scratch as `{name}`.
 
 | measure | nats per character |
 |---|---|
-| loss on the whole validation text (float32, windows of {model.config.block_size} side by side) | {losses['val']:.4f} |
-| loss on the training text (256 windows, evenly spread) | {losses['train']:.4f} |
+| loss on the whole validation text (float32, windows of {model.config.block_size} side by side) | {val:.4f} |
+| loss on the training text (256 windows, evenly spread) | {train:.4f} |
 
 For comparison, models that only count, on the same validation text: {landmarks}.
 
-Trained on the first 90 % of tinyshakespeare by `python tools/pretrain.py {name}`, which is `train` of the toolbox with a recorder, in {RECIPES[name].get('dtype', 'float32')} on {cores} of {platform.machine()} ({losses['hours']:.1f} hours of steps, {pieces}, torch {torch.__version__.split('+')[0]}).{start} These are the weights of step {losses['step']:,}, the best of the evaluations every {losses['every']:,} steps. The curve and what the model looked like along the way are in `{name}-record`.
+Trained on the first 90 % of tinyshakespeare by {how}
 
 | setting | value |
 |---|---|
-{recipe}
+{settings}
 
 It knows 65 characters and the layout of a play. It knows nothing of facts, and it repeats the views of the sixteenth century. MIT licence, like the code; the plays are in the public domain.
 """
 
 
+def to_ship(model):
+    "The same model, rounded to the eight significant bits of bfloat16: 16 bits each, and the zip of a wheel halves what is always 0."
+    rounded = type(model)(model.config)
+    rounded.load_state_dict({k: v.bfloat16().half().float() for k, v in model.state_dict().items()})
+    return rounded.eval()
+
+
 def ship(name, model, tokenizer, history, resumed, recorder, text):
     "Write the checkpoint and its record."
-    ids = torch.tensor(tokenizer.encode(text))
-    n = int(len(ids)*.9)
-    half = type(model)(model.config)
-    half.load_state_dict({k: v.half().float() for k, v in model.state_dict().items()})  # judge what ships
-    losses = dict(val=estimate_loss(half, ids[n:]), train=estimate_loss(half, ids[:n], eval_iters=4), hours=sum(row.get("seconds", 0) for row in history)/3600,
-                  step=min((row for row in history if "val_loss" in row), key=lambda row: row["val_loss"])["step"], every=RECIPES[name].get("eval_interval", 500), resumed=resumed)
+    half, cores = to_ship(model), "one core" if torch.get_num_threads() == 1 else f"{torch.get_num_threads()} cores"
+    step, every = min((row for row in history if "val_loss" in row), key=lambda row: row["val_loss"])["step"], RECIPES[name].get("eval_interval", 500)
+    pieces = "in one go" if not resumed else f"resumed at step {', '.join(f'{step:,}' for step in resumed)}"
+    start = f" It began with the weights of `{GROWN[name]}`, made twice as wide and twice as long by the same file's `grown`; dropout and attention went through its `nimble`, whose dropout is rounded to 1/256." if name in GROWN else ""
+    how = f"`python tools/pretrain.py {name}`, which is `train` of the toolbox with a recorder, in {RECIPES[name].get('dtype', 'float32')} on {cores} of {platform.machine()} ({sum(row.get('seconds', 0) for row in history)/3600:.1f} hours of steps, {pieces}, torch {torch.__version__.split('+')[0]}).{start} These are the weights of step {step:,}, the best of the evaluations every {every:,} steps. The curve and what the model looked like along the way are in `{name}-record`."
     for folder in (WEIGHTS/name, WEIGHTS/f"{name}-record"): shutil.rmtree(folder, ignore_errors=True)
-    save_checkpoint(WEIGHTS/name, model, tokenizer, card=card(name, model, losses, ngram_losses(ids[:n], ids[n:], 65)), dtype=torch.float16)
+    save_checkpoint(WEIGHTS/name, half, tokenizer, card=card(name, half, torch.tensor(tokenizer.encode(text)), how, RECIPES[name]), dtype=torch.float16)
     record = WEIGHTS/f"{name}-record"
     record.mkdir()
     kept = [row for row in history if "val_loss" in row or row["step"] % 20 == 0 or row["step"] <= 100]
@@ -179,7 +185,6 @@ def ship(name, model, tokenizer, history, resumed, recorder, text):
     scales = tables.abs().amax((1, 2))/127  # eight bits each: a map is byte/255, a table byte*scale
     np.savez_compressed(record/"snapshots.npz", attention=(maps*255).round().byte(), embedding=(tables/scales[:, None, None]).round().char(), scale=scales)
     (record/"snapshots.json").write_text(json.dumps({"prompt": PROMPT, "rows": rows}, indent=0))
-    print(f"val {losses['val']:.4f}, train {losses['train']:.4f}")
 
 
 if __name__ == "__main__":
