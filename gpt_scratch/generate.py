@@ -195,7 +195,8 @@ def check_prompt(
     needed = f"it must be whole numbers from 0 to {V-1} in the shape (B,T), with T from 1"
     try: ids = torch.as_tensor(idx, device=device)
     except (TypeError, ValueError, RuntimeError):
-        raise ValueError(f"the prompt is {idx!r:.60}; {needed}: [tokenizer.encode(text)] gives such ids, and rows of different lengths are for toolbox.writing") from None
+        raise ValueError(f"the prompt is {idx!r:.60}; {needed}: [tokenizer.encode(text)] gives "
+            "such ids, and rows of different lengths are for toolbox.writing") from None
     if ids.dim()!=2 or not ids.numel(): raise ValueError(f"the prompt has the shape {tuple(ids.shape)}; {needed}")
     whole = not (ids.is_floating_point() or ids.is_complex() or ids.dtype==torch.bool)
     if not whole or ids.min()<0 or ids.max()>=V: raise ValueError(f"the prompt has ids from {ids.min()} to {ids.max()}; {needed}")

@@ -22,7 +22,7 @@ __all__ = ['COMMANDS', 'PRESET_TABLE', 'NICKNAMES', 'PRESETS', 'SETTINGS', 'MODE
 COMMANDS = {} # name: (function, table of options)
 
 def command(
-    **options:tuple, # `name=(type or allowed words, help, default)`; a name in capitals is a word without a name; a list of a type takes several
+    **options:tuple, # `name=(type or allowed words, help, default)`; `NAME` is a word without a name, `[type]` takes several
 )->Callable: # a decorator
     "Make a function a verb of the command; its docstring is the help text."
     def register(f):
@@ -59,13 +59,15 @@ texts cpu ends lower (1.36 against 1.41 nats on Python source)."""
 def _build_parser()->_Parser: # knows every verb in `COMMANDS`
     "The parser for all commands, made from their tables."
     shape = lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=32)
-    parser = _Parser("gpt_scratch", description="Train a small GPT on any text, and let it write.", formatter_class=shape, allow_abbrev=False)
+    parser = _Parser("gpt_scratch", description="Train a small GPT on any text, and let it write.",
+        formatter_class=shape, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=__version__)
     verbs = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
     for name,(f,options) in COMMANDS.items():
-        words = "".join(f" [{option} ...]" if isinstance(options[option][0], list) else f" {option}" for option in options if option.isupper())
-        verb = verbs.add_parser(name, help=f.__doc__, description=f.__doc__, usage=f"gpt_scratch {name} [options]{words}", formatter_class=shape, allow_abbrev=False,
-            epilog=PRESET_TABLE if "preset" in options else None)
+        words = "".join(f" [{option} ...]" if isinstance(spec[0], list) else f" {option}"
+            for option,spec in options.items() if option.isupper())
+        verb = verbs.add_parser(name, help=f.__doc__, description=f.__doc__, usage=f"gpt_scratch {name} [options]{words}",
+            formatter_class=shape, allow_abbrev=False, epilog=PRESET_TABLE if "preset" in options else None)
         for option,spec in options.items(): _add_option(verb, option, *spec)
     return parser
 
@@ -82,11 +84,14 @@ def _add_option(
     limits = dict(choices=kind) if isinstance(kind, tuple) else dict(type=kind, metavar={int:"N", float:"X"}.get(kind))
     if option.isupper(): verb.add_argument(option, help=text, type=kind, nargs="*" if several else None)
     elif kind is bool: verb.add_argument(f"--{option}", help=text, action="store_true")
-    else: verb.add_argument(f"--{option}", help=text + "".join(f" (default {d})" for d in default), default=(default or [None])[0], action="append" if several else "store", **limits)
+    else: verb.add_argument(f"--{option}", help=text + "".join(f" (default {d})" for d in default),
+        default=(default or [None])[0], action="append" if several else "store", **limits)
 
 # %% ../../nbs/toolbox/cli.ipynb #be6d01e2
-NICKNAMES = {"lr":"learning_rate", "epochs":"max_iters", "steps":"max_iters", "iters":"max_iters", "batch":"batch_size", "bs":"batch_size", "wd":"weight_decay",
-    "clip":"grad_clip", "layers":"n_layer", "heads":"n_head", "width":"n_embd", "d_model":"n_embd", "context":"block_size", "seq_len":"block_size",
+NICKNAMES = {"lr":"learning_rate", "epochs":"max_iters", "steps":"max_iters", "iters":"max_iters",
+    "batch":"batch_size", "bs":"batch_size", "wd":"weight_decay", "clip":"grad_clip",
+    "layers":"n_layer", "heads":"n_head", "width":"n_embd", "d_model":"n_embd",
+    "context":"block_size", "seq_len":"block_size",
     "temp":"temperature", "length":"max_new_tokens", "num_samples":"n", "model":"checkpoint", "data":"input", "text":"input",
     "sample":"generate", "write":"generate", "eval":"evaluate"} # what others call it, and what we do
 
@@ -225,7 +230,8 @@ def with_values(
 )->dict[str,tuple]: # the same options with longer help
     "Options whose help tells what they are when not given."
     def text(name):
-        values = {"default":defaults[name]} | {preset:given[name] for preset,given in presets.items() if given.get(name, defaults[name])!=defaults[name]}
+        values = {"default":defaults[name]} | {preset:given[name] for preset,given in presets.items()
+            if given.get(name, defaults[name])!=defaults[name]}
         return ", ".join(f"{preset} {value}" for preset,value in values.items() if value is not None)
     return {name:(kind, f"{said}; {text(name)}".rstrip("; ")) for name,(kind,said) in options.items()}
 
@@ -245,7 +251,8 @@ def _new_folder(
     from gpt_scratch.toolbox.files import is_free
     path = Path(path)
     if path.is_dir() and not is_free(path):
-        raise ValueError(f"{path} holds something already: to continue that run say --resume {shlex.quote(str(path))}, to start another name a new folder with --out")
+        raise ValueError(f"{path} holds something already: to continue that run say --resume "
+            f"{shlex.quote(str(path))}, to start another name a new folder with --out")
     if path.exists() and not path.is_dir(): raise ValueError(f"{path} is a file: name a folder for the run with --out")
     return path
 
@@ -317,7 +324,9 @@ def _width(
 )->int|None: # of the model that will be trained, if it can be known
     "How wide the model of a training run is."
     from gpt_scratch.toolbox.checkpoint import CheckpointError,read_config,steps
-    if not args.resume: return args.n_embd or PRESETS[args.preset or "default"].get("n_embd", defaults_of("model.py", "GPTConfig")["n_embd"])
+    if not args.resume:
+        default = defaults_of("model.py", "GPTConfig")["n_embd"]
+        return args.n_embd or PRESETS[args.preset or "default"].get("n_embd", default)
     folders = [Path(args.resume)] if (Path(args.resume)/"config.json").exists() else steps(args.resume)
     try: return read_config(folders[-1]).n_embd
     except (CheckpointError, IndexError): return None # training will say what is wrong
@@ -339,7 +348,8 @@ def _sample(
 @command(
     input=(str, "a UTF-8 text file to learn from; if not given, tinyshakespeare, or with --resume the run's own"),
     out=(str, "a new folder for the run; runs/TEXT-PRESET if not given"),
-    preset=(("tiny", "speedrun", "cpu", "default", "gpt2"), "where the options below start, see the table at the end; default if not given"),
+    preset=(("tiny", "speedrun", "cpu", "default", "gpt2"),
+        "where the options below start, see the table at the end; default if not given"),
     resume=(str, "a run folder to go on from, with the run's own text and options"),
     sample=(bool, "write a few lines at each evaluation"),
     tokenizer=(("char", "bpe"), "what the model reads: the text's characters, or byte pairs that are learned from it; char if not given"),
@@ -355,8 +365,10 @@ def train(
     from gpt_scratch.toolbox.corpus import tinyshakespeare
     from gpt_scratch.toolbox.files import remembered
     from gpt_scratch.toolbox.run import pick_device,train
-    options = {name:value for name in ("tokenizer", "vocab_size", "variant", *MODEL_OPTIONS, *TRAINING_OPTIONS) if (value := getattr(args, name)) is not None}
-    if args.resume and (args.preset or args.out): raise UsageError("--resume goes on in the run's folder with its options: leave out --preset and --out")
+    names = ("tokenizer", "vocab_size", "variant", *MODEL_OPTIONS, *TRAINING_OPTIONS)
+    options = {name:value for name in names if (value := getattr(args, name)) is not None}
+    if args.resume and (args.preset or args.out):
+        raise UsageError("--resume goes on in the run's folder with its options: leave out --preset and --out")
     if not args.resume:
         options["preset"] = args.preset or "default"
         options["out"] = _new_folder(args.out or f"runs/{Path(args.input or 'tinyshakespeare').stem}-{options['preset']}")
@@ -469,7 +481,8 @@ def _converse(
     turns = [] if hasattr(loaded[0].config, "prompt") else None
     try: import readline # gives `input` a history, where there is one
     except ImportError: pass
-    print("Type a beginning." if turns is None else "Type a request. /reset forgets the conversation.", "/temperature 0.7, /seed 3, /max_new_tokens 200 and the like change a setting, /quit ends.")
+    print("Type a beginning." if turns is None else "Type a request. /reset forgets the conversation.",
+        "/temperature 0.7, /seed 3, /max_new_tokens 200 and the like change a setting, /quit ends.")
     while True:
         try: line = input("> ")
         except (EOFError, KeyboardInterrupt): return print()
@@ -484,7 +497,8 @@ def _converse(
 
 # %% ../../nbs/toolbox/cli.ipynb #ef0a85a7
 @command(
-    prompt=([str], "the beginning, which the model continues, or - to read it from standard input; may be given several times; a new line if not given"),
+    prompt=([str], "the beginning, which the model continues, or - to read it from standard input; "
+        "may be given several times; a new line if not given"),
     n=(int, "how many texts to write for each prompt; with --seed they draw with that seed, the next one, and so on", 1),
     interactive=(bool, "keep the model loaded, and ask for one prompt after the other"),
     max_new_tokens=(int, "how much to write; 0 or more", 500),
@@ -492,7 +506,8 @@ def _converse(
     top_k=(int, "draw only from the k likeliest; at least 1"),
     top_p=(float, "draw only from the likeliest that together reach this probability; above 0, up to 1"),
     seed=(int, "the same seed writes the same text; 0 or more, a new one each time if not given"),
-    window=(("full", "rolling"), "what the model sees of a text that outgrows its context: full is as much as it can and costs a whole pass per token, "
+    window=(("full", "rolling"), "what the model sees of a text that outgrows its context: "
+        "full is as much as it can and costs a whole pass per token, "
         "rolling is many times faster and forgets the first half whenever the context is full", "full"),
     stop=(str, "end before these characters when they turn up in what it writes; at --max_new_tokens if not given"),
     **LOADING)
@@ -560,7 +575,8 @@ def evaluate(
     if gone := length-m["characters"]:
         print(f"left out    {gone:,} characters ({gone/length:.1%}) that the model doesn't know: "
               + _strangers(text, tokenizer))
-    print(f"loss        {m['nats']:.4f} nats per character\n            {m['bits']:.4f} bits per character\nperplexity  {m['perplexity']:.3f}")
+    print(f"loss        {m['nats']:.4f} nats per character\n            {m['bits']:.4f} bits per character")
+    print(f"perplexity  {m['perplexity']:.3f}")
 
 # %% ../../nbs/toolbox/cli.ipynb #68bf6a09
 @command(
@@ -583,9 +599,13 @@ def finetune(
     out = _new_folder(args.out or f"runs/{Path(args.input).stem}-finetuned")
     old = take_text(Path(args.old)) if args.old else split(tinyshakespeare())[1]
     before = _losses(*_load(args)[:2], old, "skip")["nats"]
-    with _how_to_go_on(out): run = finetune(Path(args.input), args.checkpoint, out, args.errors, args.device, add_symbols=args.add_symbols, **options)
+    with _how_to_go_on(out):
+        run = finetune(Path(args.input), args.checkpoint, out, args.errors, args.device,
+            add_symbols=args.add_symbols, **options)
     exams = [row["val_loss"] for row in run.history if "val_loss" in row]
-    print(f"new text: {exams[0]:.4f} nats before, {exams[-1]:.4f} after\nold text: {before:.4f} nats before, {_losses(run.model.eval(), run.tokenizer, old, 'skip')['nats']:.4f} after")
+    after = _losses(run.model.eval(), run.tokenizer, old, "skip")["nats"]
+    print(f"new text: {exams[0]:.4f} nats before, {exams[-1]:.4f} after")
+    print(f"old text: {before:.4f} nats before, {after:.4f} after")
     print(_farewell(run))
 
 # %% ../../nbs/toolbox/cli.ipynb #3c9069f6
@@ -648,7 +668,8 @@ def _row(
     best = min((row for row in history if "val_loss" in row), key=lambda row: row["val_loss"], default=None)
     if not best: return [name, f"{parameters:,}", "-", "-", "-", "-", "-"]
     last,seconds = max(row["step"] for row in history),sum(row.get("seconds", 0) for row in history)
-    return [name, f"{parameters:,}", f"{best['val_loss']:.4f}", f"{best['step']:,}", f"{best['train_loss']:.4f}", f"{last:,}", tqdm.format_interval(seconds)]
+    return [name, f"{parameters:,}", f"{best['val_loss']:.4f}", f"{best['step']:,}",
+        f"{best['train_loss']:.4f}", f"{last:,}", tqdm.format_interval(seconds)]
 
 # %% ../../nbs/toolbox/cli.ipynb #289b0dae
 @command(RUN=([str], "models of the package, checkpoints or run folders; several are compared"), checkpoint=LOADING["checkpoint"],
@@ -658,7 +679,8 @@ def info(
 ):
     "Describe a model, or compare runs."
     names = args.RUN or [args.checkpoint]
-    if args.plot and Path(args.plot).suffix not in (".svg", ".png"): raise UsageError(f"--plot is {args.plot!r:.80}; its name must end in .svg or .png")
+    if args.plot and Path(args.plot).suffix not in (".svg", ".png"):
+        raise UsageError(f"--plot is {args.plot!r:.80}; its name must end in .svg or .png")
     if len(names)==1: return _describe(names[0])
     table = [["run", "parameters", "best loss", "at step", "train loss", "steps", "time"], *map(_row, names)]
     widths = [max(map(len, column)) for column in zip(*table)]
@@ -696,7 +718,8 @@ def import_(
     "Turn a checkpoint of the original GPT-from-Scratch into one of ours."
     from gpt_scratch.toolbox.checkpoint import save_checkpoint
     from gpt_scratch.toolbox.export import import_original
-    print(f"imported as {save_checkpoint(args.OUT, *import_original(args.FILE))}: gpt_scratch generate --checkpoint {shlex.quote(args.OUT)}")
+    folder = save_checkpoint(args.OUT, *import_original(args.FILE))
+    print(f"imported as {folder}: gpt_scratch generate --checkpoint {shlex.quote(args.OUT)}")
 
 # %% ../../nbs/toolbox/cli.ipynb #21199bbe
 def _before_and_after(
@@ -745,7 +768,8 @@ def _export_hf(
     from gpt_scratch.toolbox.checkpoint import find_checkpoint,load_checkpoint
     model,tokenizer = load_checkpoint(find_checkpoint(args.RUN))
     folder = save_hf(model, tokenizer, args.hf)
-    print(f'{folder}: for transformers, as in pipeline("text-generation", model={str(folder)!r}); at most {model.config.block_size} tokens with the prompt')
+    print(f'{folder}: for transformers, as in pipeline("text-generation", model={str(folder)!r}); '
+          f"at most {model.config.block_size} tokens with the prompt")
 
 # %% ../../nbs/toolbox/cli.ipynb #929b25ff
 def _held_back(
@@ -807,4 +831,6 @@ def check(
 ):
     "Run a chapter's tests on your own code. Your code runs with all your rights: this is no sandbox."
     from gpt_scratch.toolbox.teaching import answer
-    if not answer(args.CHAPTER, *args.FILE, contract_only=args.contract, tests=args.tests, as_json=args.json, seconds=args.seconds): raise SystemExit(1)
+    passed = answer(args.CHAPTER, *args.FILE, contract_only=args.contract, tests=args.tests,
+        as_json=args.json, seconds=args.seconds)
+    if not passed: raise SystemExit(1)

@@ -44,7 +44,8 @@ def own_tests(
     def imports(node): return isinstance(node, ast.ImportFrom) and node.module==module
     code = "\n".join(ast.unparse(node) for node in tree.body if not imports(node))
     if any(imports_module(node, module) for node in ast.walk(ast.parse(code))): raise ValueError(
-        f"{pieces[0][0]} imports {module} in a way that tests the chapter's own code: write `from {module} import …` at the top, or nothing")
+        f"{pieces[0][0]} imports {module} in a way that tests the chapter's own code: "
+        f"write `from {module} import …` at the top, or nothing")
     cells = [cell for cell in read_cells(chapter) if cell.names]
     theirs = [name for cell in cells for name in cell.names]
     def called(name): return name.split(".")[-1]
@@ -86,12 +87,15 @@ def try_tests(
     changes = [Change((used[0],)), *map(as_change, members)]
     first,*fates = run_chapter(chapter, changes, seconds=seconds, code=code)
     if first.end: raise ValueError(f"{pieces[0][0]}: on the chapter's own code the test {first.end}")
-    if first.failures: raise ValueError(f"{pieces[0][0]} fails on the chapter's own code: {first.failures[0].code}: {first.failures[0].error}")
+    if first.failures:
+        failure = first.failures[0]
+        raise ValueError(f"{pieces[0][0]} fails on the chapter's own code: {failure.code}: {failure.error}")
     def failed(fate): return bool(fate.failures or fate.end)
     rows = [(m, fate) for m,fate in zip(members, fates) if fate.tests]
     wrong,right = ([row for row in rows if type(row[0]) is kind] for kind in (Wrong, Right))
-    return Exam(chapter, [m for m,fate in wrong if failed(fate)], [m for m,fate in wrong if not failed(fate)],
-        [m for m,fate in right if not failed(fate)], {m:(fate.failures or [fate])[0].error if fate.failures else fate.end for m,fate in right if failed(fate)})
+    return Exam(chapter, [m for m,fate in wrong if failed(fate)],
+        [m for m,fate in wrong if not failed(fate)], [m for m,fate in right if not failed(fate)],
+        {m:fate.failures[0].error if fate.failures else fate.end for m,fate in right if failed(fate)})
 
 # %% ../../nbs/toolbox/reverse.ipynb #c4ec3010
 def told(

@@ -132,7 +132,8 @@ def pack_optimizer(
 )->tuple[dict[str,Tensor],dict]: # tensors by kind and parameter; all else, nothing for AdamW
     "What an optimizer remembers, by the names of the parameters; CheckpointError for what can't be saved."
     kind,names = type(optimizer).__name__,{p:name for name,p in unwrapped(model).named_parameters()}
-    if not {*optimizer.state}<={*names}: raise CheckpointError(f"the optimizer {kind} remembers more than the model's parameters: {OPTIMIZER}")
+    if not {*optimizer.state}<={*names}:
+        raise CheckpointError(f"the optimizer {kind} remembers more than the model's parameters: {OPTIMIZER}")
     memory = [(key, names[p], value) for p,kept in optimizer.state.items() for key,value in kept.items()]
     tensors = {f"{key}.{name}":value for key,name,value in memory if isinstance(value, Tensor)}
     values = {f"{key}.{name}":value for key,name,value in memory if not isinstance(value, Tensor)}
@@ -209,7 +210,9 @@ def needed_memory(
     saved,kind = state.get("optimizer", dict(kind="AdamW", values={}, groups=[])),type(run.optimizer).__name__
     try: wrong = saved["kind"]!=kind
     except TypeError: wrong = True
-    if wrong: raise ValueError(f"the run in {folder} has another optimizer than {kind}: resume with optimizer=…, which makes the one it began with")
+    if wrong:
+        raise ValueError(f"the run in {folder} has another optimizer than {kind}: "
+            "resume with optimizer=…, which makes the one it began with")
     tensors,rest = after_a_step(run.optimizer, run.model)
     if shape_of(rest.get("optimizer"))!=shape_of(state.get("optimizer")):
         raise CheckpointError(f"{folder} has a strange optimizer: {EXACTLY}")
