@@ -15,7 +15,7 @@ def test_length(): assert len(NOVEL.split()) >= 10_000
 
 
 def test_the_command_makes_it(capsys):
-    "The same command, cut short: the beginning, far beyond the model's context of 256 characters."
+    "The same command, cut short: the beginning, far beyond the model's context of 128 characters."
     command = re.search(r"^    gpt_scratch (.*) > samples/generated_novel.txt$", (SAMPLES/"README.md").read_text(encoding="utf-8"), re.M)[1]
     assert f"gpt_scratch {command} >" in (SAMPLES.parent/"nbs/beyond/copying.ipynb").read_text(encoding="utf-8").replace('\\"', '"')
     words = shlex.split(command)
